@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What is known of each virtio device type, in one table (virtio 1.3, section 5). A type that is
+ * not in the table works through the generic entry, whose name is NULL.
+ */
+
+#include <stdint.h>
+
+#include "common/macros.h"
+
+typedef struct DeviceType {
+        uint32_t id;            /* virtio device id */
+        const char *name;       /* as in our configuration, "blk" */
+        uint16_t n_queues;      /* where the backend does not say (no VHOST_USER_PROTOCOL_F_MQ) */
+        uint16_t queue_size;    /* largest ring offered to the driver, a power of two */
+        uint16_t config_size;   /* bytes of configuration space to ask the backend for */
+        uint64_t features_mask; /* device-specific feature bits that are not passed on */
+} DeviceType;
+
+/* Never NULL: the generic entry for ids that are not in the table. */
+const DeviceType *device_type_find(uint32_t id);
+
+/* NULL if there is no type of that name. */
+const DeviceType *device_type_find_name(const char *name);

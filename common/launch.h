@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The contract between the orchestrator and a frontend: the file "launch" in the device's folder.
+ *
+ * The orchestrator writes it once, after it has claimed the device's MMIO range, and before it
+ * starts a process. The frontend reads from it what to adopt; an orchestrator that starts later
+ * reads from it what was claimed. It is a list of KEY=VALUE lines; it is written atomically, and
+ * every key stands in it exactly once.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/macros.h"
+
+#define LAUNCH_VERSION    1
+#define LAUNCH_UUID_SIZE  37   /* a UUID as text, with its terminator */
+#define LAUNCH_FILE_LIMIT 4096 /* a larger file is refused, whoever wrote it */
+
+/* Guest-physical space that the device's registers take; libxl places devices this far apart. */
+#define VIRTIO_MMIO_RANGE_SIZE 0x200U
+
+typedef struct Launch {
+        char uuid[LAUNCH_UUID_SIZE]; /* the domain's, since domids are used again */
+        uint16_t server;             /* the claimed IOREQ server (ioservid_t) */
+        uint64_t base;               /* guest address of the register page, multiple of 0x200 */
+        uint32_t irq;                /* interrupt (GIC INTID of an SPI): 32 to 1019 */
+        uint32_t device_id;          /* virtio device id, 1 to 63 */
+        uint64_t memory_kib;         /* guest RAM at most (static-max), whole pages, not 0 */
+        bool grant_usage;            /* the guest's driver hands out grants, not addresses */
+} Launch;
+
+/*
+ * Reads and checks the text of a launch file. text need not be terminated.
+ *
+ * Returns 0; -EINVAL if a key is missing, unknown, repeated or malformed; -ERANGE if a value is out
+ * of its range; -EPROTO if the file's version is not ours. ret_key, if not NULL, is then the key at
+ * fault (a constant string, or "" where none can be named).
+ */
+int launch_parse(const char *text, size_t size, Launch *ret_launch,
+                 const char **ret_key) _warn_unused_;
+
+/* Writes the text of a launch file. Returns its length, or -ENOSPC if size is too small. */
+int launch_format(const Launch *launch, char *text, size_t size) _warn_unused_;
+
+/*
+ * Reads the file "launch" in the folder dirfd. Returns as launch_parse(), -EFBIG for a file beyond
+ * LAUNCH_FILE_LIMIT, or the negative errno of the open or the read.
+ */
+int launch_read(int dirfd, Launch *ret_launch, const char **ret_key) _warn_unused_;
+
+/* Writes it, in a temporary file that then takes its name. Returns 0 or a negative errno. */
+int launch_write(int dirfd, const Launch *launch) _warn_unused_;
