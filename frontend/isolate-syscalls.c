@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "frontend/isolate.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+/* include/uapi/xen/privcmd.h and evtchn.h of Linux. */
+#define IOCTL_PRIVCMD_DM_OP 0x00105005U
+#define IOCTL_EVTCHN_NOTIFY 0x00044504U
+
+/* Whatever their arguments. */
+static const int allowed[] = {
+        /* The loop: sd-event. */
+        SCMP_SYS(epoll_ctl),
+        SCMP_SYS(epoll_pwait),
+        SCMP_SYS(epoll_pwait2),
+        SCMP_SYS(epoll_wait),
+        SCMP_SYS(timerfd_create),
+        SCMP_SYS(timerfd_settime),
+        SCMP_SYS(clock_gettime),
+        /* Events, kicks, calls, the backend. */
+        SCMP_SYS(read),
+        SCMP_SYS(write),
+        SCMP_SYS(eventfd2),
+        SCMP_SYS(recvmsg),
+        SCMP_SYS(sendmsg),
+        SCMP_SYS(connect),
+        SCMP_SYS(close),
+        /* The journal and sd_notify(): a socket each, its buffer, and who we are. */
+        SCMP_SYS(getsockopt),
+        SCMP_SYS(setsockopt),
+        SCMP_SYS(getpid),
+        SCMP_SYS(getuid),
+        SCMP_SYS(getgid),
+        /* The C library. */
+        SCMP_SYS(brk),
+        SCMP_SYS(munmap),
+        SCMP_SYS(mremap),
+        SCMP_SYS(madvise),
+        SCMP_SYS(futex),
+        SCMP_SYS(getrandom),
+        SCMP_SYS(rt_sigprocmask),
+        SCMP_SYS(rt_sigreturn),
+        SCMP_SYS(restart_syscall),
+        SCMP_SYS(exit_group),
+};
+
+static void filter_release(scmp_filter_ctx *filter)
+{
+        if (*filter)
+                seccomp_release(*filter);
+}
+
+static int rules_add(scmp_filter_ctx filter)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(allowed) && r == 0; i++)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+        if (r == 0)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                     SCMP_A1_32(SCMP_CMP_EQ, IOCTL_PRIVCMD_DM_OP));
+        if (r == 0)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                     SCMP_A1_32(SCMP_CMP_EQ, IOCTL_EVTCHN_NOTIFY));
+        if (r == 0)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                                     SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+        /* Memory for the allocator, never code. */
+        if (r == 0)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                                     SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+        return r;
+}
+
+int isolate_syscalls(void)
+{
+        _cleanup_(filter_release) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+        int r;
+
+        if (!filter)
+                return -ENOMEM;
+        r = rules_add(filter);
+        if (r < 0)
+                return r;
+        return seccomp_load(filter);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "frontend/notify.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+struct Notify {
+        int kick_fds[VIRTIO_QUEUES_MAX];
+        int call_fd;
+        sd_event_source *call;
+        void (*called)(void *userdata);
+        void *userdata;
+};
+
+static int call_ready(sd_event_source *source _unused_, int fd, uint32_t events _unused_,
+                      void *userdata)
+{
+        Notify *notify = userdata;
+        uint64_t count;
+
+        /* However often it was called: the driver looks at all queues. */
+        if (read(fd, &count, sizeof(count)) == sizeof(count))
+                notify->called(notify->userdata);
+        return 0;
+}
+
+int notify_new(sd_event *event, void (*called)(void *userdata), void *userdata, Notify **ret_notify)
+{
+        Notify *notify;
+        int r = 0;
+
+        notify = calloc(1, sizeof(*notify));
+        if (!notify)
+                return -ENOMEM;
+        for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
+                notify->kick_fds[i] = -1;
+        notify->called = called;
+        notify->userdata = userdata;
+
+        notify->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (notify->call_fd < 0)
+                r = -errno;
+        if (r >= 0)
+                r = sd_event_add_io(event, &notify->call, notify->call_fd, EPOLLIN, call_ready,
+                                    notify);
+        if (r < 0) {
+                notify_free(notify);
+                return r;
+        }
+        *ret_notify = notify;
+        return 0;
+}
+
+Notify *notify_free(Notify *notify)
+{
+        if (!notify)
+                return NULL;
+        sd_event_source_disable_unref(notify->call);
+        fd_closep(&notify->call_fd);
+        for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
+                fd_closep(&notify->kick_fds[i]);
+        free(notify);
+        return NULL;
+}
+
+int notify_prepare(Notify *notify, uint16_t n_queues)
+{
+        for (unsigned int i = 0; i < n_queues && i < VIRTIO_QUEUES_MAX; i++) {
+                if (notify->kick_fds[i] >= 0)
+                        continue;
+                notify->kick_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+                if (notify->kick_fds[i] < 0)
+                        return -errno;
+        }
+        return 0;
+}
+
+const int *notify_kick_fds(const Notify *notify)
+{
+        return notify->kick_fds;
+}
+
+int notify_call_fd(const Notify *notify)
+{
+        return notify->call_fd;
+}
+
+void notify_kick(const Notify *notify, uint16_t queue)
+{
+        const uint64_t one = 1;
+
+        if (write(notify->kick_fds[queue], &one, sizeof(one)) < 0) {
+                /* EAGAIN: the counter is full, so a kick is pending. Nothing else can happen. */
+        }
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "frontend/vhost-client.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* A request that waits for its answer. */
+typedef struct Waiting {
+        VhostQuery query;
+        uint64_t deadline_usec;
+} Waiting;
+
+struct VhostClient {
+        int fd;
+        sd_event_source *io;
+        sd_event_source *timer;
+        VhostFailed failed;
+        void *userdata;
+        bool acks;
+        bool dead; /* failed is going to be called, or has been */
+        int error;
+        const char *reason;
+        Waiting waiting[VHOST_WAITING_MAX]; /* a ring: the oldest is at waiting[first] */
+        unsigned int first, n_waiting;
+        size_t received; /* bytes of the answer that is being read */
+        VhostUserHeader header;
+        VhostUserPayload payload;
+        bool *freed; /* set by vhost_client_free() while a function of ours is on the stack */
+};
+
+/* Fails the connection; reported from the loop, where the caller is not in the middle of things. */
+static void client_fail(VhostClient *client, int error, const char *reason)
+{
+        if (client->dead)
+                return;
+        client->dead = true;
+        client->error = error;
+        client->reason = reason;
+        client->io = sd_event_source_disable_unref(client->io);
+        sd_event_source_set_time(client->timer, 0);
+        sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
+}
+
+static uint64_t client_now(const VhostClient *client)
+{
+        uint64_t now = 0;
+
+        sd_event_now(sd_event_source_get_event(client->timer), CLOCK_MONOTONIC, &now);
+        return now;
+}
+
+/* The timer stands at the oldest request's deadline. */
+static void timer_update(VhostClient *client)
+{
+        if (client->dead)
+                return;
+        if (client->n_waiting == 0) {
+                sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
+                return;
+        }
+        sd_event_source_set_time(client->timer, client->waiting[client->first].deadline_usec);
+        sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
+}
+
+static int timer_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        VhostClient *client = userdata;
+
+        if (!client->dead) {
+                client->dead = true;
+                client->error = -ETIMEDOUT;
+                client->reason = "the backend did not answer in time";
+                client->io = sd_event_source_disable_unref(client->io);
+        }
+        client->failed(client->userdata, client->error, client->reason);
+        return 0;
+}
+
+static void waiting_push(VhostClient *client, const VhostQuery *query)
+{
+        unsigned int place = (client->first + client->n_waiting) % VHOST_WAITING_MAX;
+
+        if (client->n_waiting == VHOST_WAITING_MAX) {
+                client_fail(client, -ENOBUFS, "too many requests wait for the backend");
+                return;
+        }
+        client->waiting[place] = (Waiting){
+                .query = *query,
+                .deadline_usec = client_now(client) + VHOST_ANSWER_TIMEOUT_USEC,
+        };
+        client->n_waiting++;
+        if (client->n_waiting == 1)
+                timer_update(client);
+}
+
+/* Sends one message, whole. A backend that does not read what fits into the socket is stuck. */
+static void message_send(VhostClient *client, uint32_t request, bool need_reply,
+                         const void *payload, size_t size, const int *fds, unsigned int n_fds)
+{
+        VhostUserHeader header = {
+                .request = request,
+                .flags = VHOST_USER_VERSION | (need_reply ? VHOST_USER_NEED_REPLY : 0),
+                .size = (uint32_t)size,
+        };
+        struct iovec iov[] = { { &header, sizeof(header) }, { (void *)payload, size } };
+        union {
+                struct cmsghdr align;
+                char space[CMSG_SPACE(VHOST_USER_REGIONS_MAX * sizeof(int))];
+        } control = { 0 };
+        struct msghdr message = { .msg_iov = iov, .msg_iovlen = ARRAY_SIZE(iov) };
+        ssize_t n;
+
+        if (client->dead)
+                return;
+        if (n_fds > 0) {
+                message.msg_control = &control;
+                message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+                control.align.cmsg_level = SOL_SOCKET;
+                control.align.cmsg_type = SCM_RIGHTS;
+                control.align.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+                memcpy(CMSG_DATA(&control.align), fds, n_fds * sizeof(int));
+        }
+
+        n = sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0)
+                client_fail(client, -errno,
+                            errno == EAGAIN ? "the backend does not read its requests"
+                                            : "the backend closed the connection");
+        else if ((size_t)n != sizeof(header) + size)
+                client_fail(client, -EAGAIN, "the backend does not read its requests");
+}
+
+void vhost_client_command(VhostClient *client, uint32_t request, const void *payload, size_t size,
+                          const int *fds, unsigned int n_fds)
+{
+        message_send(client, request, client->acks, payload, size, fds, n_fds);
+        if (client->acks)
+                waiting_push(client, &(VhostQuery){ .request = request, .kind = VHOST_ANSWER_ACK });
+}
+
+void vhost_client_query(VhostClient *client, const VhostQuery *query, const void *payload,
+                        size_t size)
+{
+        message_send(client, query->request, false, payload, size, NULL, 0);
+        waiting_push(client, query);
+}
+
+static uint32_t answer_size(const VhostQuery *query)
+{
+        switch (query->kind) {
+        case VHOST_ANSWER_STATE:
+                return sizeof(VhostUserVringState);
+        case VHOST_ANSWER_CONFIG:
+                return (uint32_t)(VHOST_USER_CONFIG_HEADER_SIZE + query->expected);
+        case VHOST_ANSWER_ACK:
+        case VHOST_ANSWER_U64:
+        default:
+                return sizeof(uint64_t);
+        }
+}
+
+/* NULL, or the rule that the header of an answer breaks. */
+static const char *header_check(const VhostUserHeader *header, const VhostQuery *query)
+{
+        if (!query)
+                return "the backend answered what nobody asked";
+        if (header->request != query->request)
+                return "the backend answered another request than the one asked";
+        if (header->flags != (VHOST_USER_VERSION | VHOST_USER_REPLY))
+                return "the backend's answer has wrong flags";
+        if (header->size != answer_size(query))
+                return query->kind == VHOST_ANSWER_CONFIG && header->size == 0
+                               ? "the backend refused to give its configuration space"
+                               : "the backend's answer has a wrong size";
+        return NULL;
+}
+
+static const char *payload_check(const VhostUserPayload *payload, const VhostQuery *query)
+{
+        switch (query->kind) {
+        case VHOST_ANSWER_ACK:
+                return payload->u64 != 0 ? "the backend refused a request" : NULL;
+        case VHOST_ANSWER_STATE:
+                return payload->state.index != query->expected
+                               ? "the backend answered for another queue"
+                               : NULL;
+        case VHOST_ANSWER_CONFIG:
+                return payload->config.size != query->expected || payload->config.offset != 0
+                               ? "the backend answered for another part of the configuration space"
+                               : NULL;
+        case VHOST_ANSWER_U64:
+        default:
+                return NULL;
+        }
+}
+
+/* The answer is complete. Returns whether the client still exists after its function was called. */
+static bool answer_deliver(VhostClient *client)
+{
+        const VhostQuery query = client->waiting[client->first].query;
+        VhostUserPayload payload = client->payload;
+        bool freed = false;
+
+        client->first = (client->first + 1) % VHOST_WAITING_MAX;
+        client->n_waiting--;
+        client->received = 0;
+        timer_update(client);
+
+        if (query.answered) {
+                client->freed = &freed;
+                query.answered(query.userdata, query.kind == VHOST_ANSWER_ACK ? NULL : &payload);
+        }
+        if (freed)
+                return false;
+        client->freed = NULL;
+        return !client->dead;
+}
+
+/*
+ * Goes on receiving a part of the answer, which begins at its byte "start". No answer carries
+ * descriptors: no room is given for them, so the kernel drops them, and MSG_CTRUNC tells.
+ *
+ * Returns 1 if that part is complete, 0 if more has to come, or a negative errno.
+ */
+static int part_receive(VhostClient *client, void *part, size_t start, size_t size)
+{
+        const size_t done = client->received - start;
+        struct iovec iov = { (char *)part + done, size - done };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+        ssize_t n = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        if (n == 0)
+                return -ECONNRESET;
+        if (message.msg_flags & MSG_CTRUNC)
+                return -EBADMSG;
+        client->received += (size_t)n;
+        return client->received == start + size;
+}
+
+static void receive_fail(VhostClient *client, int error)
+{
+        client_fail(client, error,
+                    error == -EBADMSG ? "the backend sent descriptors where none belong"
+                                      : "the backend closed the connection");
+}
+
+/* Reads one answer. Returns whether there may be another one. */
+static bool answer_receive(VhostClient *client)
+{
+        const VhostQuery *query =
+                client->n_waiting > 0 ? &client->waiting[client->first].query : NULL;
+        const char *reason;
+        int r;
+
+        if (client->received < sizeof(client->header)) {
+                r = part_receive(client, &client->header, 0, sizeof(client->header));
+                if (r < 0)
+                        receive_fail(client, r);
+                if (r <= 0)
+                        return false;
+                reason = header_check(&client->header, query);
+                if (reason) {
+                        client_fail(client, -EPROTO, reason);
+                        return false;
+                }
+        }
+
+        /* header_check() saw to it that the payload is of the size that the request asks for. */
+        r = part_receive(client, &client->payload, sizeof(client->header), client->header.size);
+        if (r < 0)
+                receive_fail(client, r);
+        if (r <= 0)
+                return false;
+        reason = payload_check(&client->payload, query);
+        if (reason) {
+                client_fail(client, -EPROTO, reason);
+                return false;
+        }
+        return answer_deliver(client);
+}
+
+static int socket_ready(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
+                        void *userdata)
+{
+        /* No more answers are taken than were asked for, so this ends. */
+        while (answer_receive(userdata))
+                ;
+        return 0;
+}
+
+int vhost_client_new(sd_event *event, int fd, VhostFailed failed, void *userdata,
+                     VhostClient **ret_client)
+{
+        VhostClient *client = calloc(1, sizeof(*client));
+        int r;
+
+        if (!client) {
+                close(fd);
+                return -ENOMEM;
+        }
+        client->fd = fd;
+        client->failed = failed;
+        client->userdata = userdata;
+
+        r = sd_event_add_io(event, &client->io, fd, EPOLLIN, socket_ready, client);
+        if (r >= 0)
+                r = sd_event_add_time(event, &client->timer, CLOCK_MONOTONIC, 0, 1000,
+                                      timer_elapsed, client);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
+        if (r < 0) {
+                vhost_client_free(client);
+                return r;
+        }
+        *ret_client = client;
+        return 0;
+}
+
+VhostClient *vhost_client_free(VhostClient *client)
+{
+        if (!client)
+                return NULL;
+        if (client->freed)
+                *client->freed = true;
+        sd_event_source_disable_unref(client->io);
+        sd_event_source_disable_unref(client->timer);
+        close(client->fd);
+        free(client);
+        return NULL;
+}
+
+void vhost_client_use_acks(VhostClient *client)
+{
+        client->acks = true;
+}

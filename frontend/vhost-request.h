@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A function for each vhost-user request. Each is sent at once; those with an "answered" function
+ * call it, with the userdata given here, when the answer has come.
+ */
+
+#include "frontend/vhost-client.h"
+
+void vhost_get_features(VhostClient *client, VhostAnswered answered, void *userdata);
+void vhost_set_features(VhostClient *client, uint64_t features);
+void vhost_get_protocol_features(VhostClient *client, VhostAnswered answered, void *userdata);
+void vhost_set_protocol_features(VhostClient *client, uint64_t features);
+void vhost_set_owner(VhostClient *client);
+void vhost_get_queue_num(VhostClient *client, VhostAnswered answered, void *userdata);
+
+/* Reads size bytes (not 0) of the configuration space from its start. */
+void vhost_get_config(VhostClient *client, uint32_t size, VhostAnswered answered, void *userdata);
+
+/* One borrowed descriptor for each region, in order. */
+void vhost_set_memory_table(VhostClient *client, const VhostUserRegion *regions, const int *fds,
+                            unsigned int n_regions);
+
+void vhost_set_vring_num(VhostClient *client, uint32_t index, uint32_t num);
+void vhost_set_vring_address(VhostClient *client, const VhostUserVringAddress *address);
+void vhost_set_vring_base(VhostClient *client, uint32_t index, uint32_t base);
+void vhost_get_vring_base(VhostClient *client, uint32_t index, VhostAnswered answered,
+                          void *userdata);
+void vhost_set_vring_kick(VhostClient *client, uint32_t index, int fd);
+void vhost_set_vring_call(VhostClient *client, uint32_t index, int fd);
+void vhost_set_vring_enable(VhostClient *client, uint32_t index, bool enable);
+
+/* Calls answered, with a payload that means nothing, when all sent so far has been worked off. */
+void vhost_barrier(VhostClient *client, VhostAnswered answered, void *userdata);

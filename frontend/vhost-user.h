@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The vhost-user protocol on the wire (QEMU's docs/interop/vhost-user.rst): numbers and layouts,
+ * nothing else. All integers are in the machine's own byte order.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bits of the header's flags. */
+#define VHOST_USER_VERSION      UINT32_C(0x1)
+#define VHOST_USER_VERSION_MASK UINT32_C(0x3)
+#define VHOST_USER_REPLY        UINT32_C(0x4)
+#define VHOST_USER_NEED_REPLY   UINT32_C(0x8)
+
+typedef enum VhostUserRequest {
+        VHOST_USER_GET_FEATURES = 1,
+        VHOST_USER_SET_FEATURES = 2,
+        VHOST_USER_SET_OWNER = 3,
+        VHOST_USER_SET_MEM_TABLE = 5,
+        VHOST_USER_SET_VRING_NUM = 8,
+        VHOST_USER_SET_VRING_ADDR = 9,
+        VHOST_USER_SET_VRING_BASE = 10,
+        VHOST_USER_GET_VRING_BASE = 11,
+        VHOST_USER_SET_VRING_KICK = 12,
+        VHOST_USER_SET_VRING_CALL = 13,
+        VHOST_USER_GET_PROTOCOL_FEATURES = 15,
+        VHOST_USER_SET_PROTOCOL_FEATURES = 16,
+        VHOST_USER_GET_QUEUE_NUM = 17,
+        VHOST_USER_SET_VRING_ENABLE = 18,
+        VHOST_USER_GET_CONFIG = 24,
+} VhostUserRequest;
+
+/* Feature bits that belong to vhost-user and never reach the guest. */
+#define VHOST_F_LOG_ALL                26
+#define VHOST_USER_F_PROTOCOL_FEATURES 30
+
+/* Protocol feature bits. */
+#define VHOST_USER_PROTOCOL_F_MQ        0
+#define VHOST_USER_PROTOCOL_F_REPLY_ACK 3
+#define VHOST_USER_PROTOCOL_F_CONFIG    9
+
+#define VHOST_USER_REGIONS_MAX 8
+#define VHOST_USER_CONFIG_MAX  256
+
+typedef struct VhostUserHeader {
+        uint32_t request;
+        uint32_t flags;
+        uint32_t size; /* of the payload, in bytes */
+} VhostUserHeader;
+
+typedef struct VhostUserRegion {
+        uint64_t guest_address;
+        uint64_t size;
+        uint64_t user_address; /* only a key for ring addresses */
+        uint64_t mmap_offset;
+} VhostUserRegion;
+
+typedef struct VhostUserMemoryTable {
+        uint32_t n_regions;
+        uint32_t padding;
+        VhostUserRegion regions[VHOST_USER_REGIONS_MAX];
+} VhostUserMemoryTable;
+
+typedef struct VhostUserVringState {
+        uint32_t index;
+        uint32_t num;
+} VhostUserVringState;
+
+typedef struct VhostUserVringAddress {
+        uint32_t index;
+        uint32_t flags;
+        uint64_t descriptor_area;
+        uint64_t device_area; /* the used ring comes before the available one */
+        uint64_t driver_area;
+        uint64_t log;
+} VhostUserVringAddress;
+
+typedef struct VhostUserConfig {
+        uint32_t offset;
+        uint32_t size;
+        uint32_t flags;
+        uint8_t data[VHOST_USER_CONFIG_MAX];
+} VhostUserConfig;
+
+#define VHOST_USER_CONFIG_HEADER_SIZE offsetof(VhostUserConfig, data)
+
+typedef union VhostUserPayload {
+        uint64_t u64;
+        VhostUserVringState state;
+        VhostUserVringAddress address;
+        VhostUserMemoryTable memory;
+        VhostUserConfig config;
+} VhostUserPayload;
+
+_Static_assert(sizeof(VhostUserHeader) == 12, "header layout");
+_Static_assert(sizeof(VhostUserRegion) == 32, "region layout");
+_Static_assert(sizeof(VhostUserVringAddress) == 40, "vring address layout");
+_Static_assert(offsetof(VhostUserConfig, data) == 12, "config layout");

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A virtio device as its driver sees it, whatever the transport: status, features and queues
+ * (virtio 1.3, sections 2 and 3). Pure: no I/O, no clock. A transport calls in, and what has to
+ * happen outside comes back as a VirtioEvent for the one who called.
+ */
+
+#include <stdint.h>
+
+#include "common/guest-memory.h"
+#include "common/macros.h"
+
+/* Device status bits (section 2.1). */
+#define VIRTIO_STATUS_ACKNOWLEDGE UINT8_C(0x01)
+#define VIRTIO_STATUS_DRIVER      UINT8_C(0x02)
+#define VIRTIO_STATUS_DRIVER_OK   UINT8_C(0x04)
+#define VIRTIO_STATUS_FEATURES_OK UINT8_C(0x08)
+#define VIRTIO_STATUS_NEEDS_RESET UINT8_C(0x40)
+#define VIRTIO_STATUS_FAILED      UINT8_C(0x80)
+
+/* Device-independent feature bits (section 6). */
+#define VIRTIO_F_VERSION_1       32
+#define VIRTIO_F_ACCESS_PLATFORM 33
+#define VIRTIO_F_RING_PACKED     34
+
+/* Causes of an interrupt (section 4.2.2, InterruptStatus). */
+#define VIRTIO_INTERRUPT_QUEUE  UINT32_C(0x1)
+#define VIRTIO_INTERRUPT_CONFIG UINT32_C(0x2)
+
+#define VIRTIO_QUEUES_MAX      64
+#define VIRTIO_CONFIG_SIZE_MAX 256
+
+/*
+ * A queue. The driver sets size and addresses while ready is false; they are checked, and fixed,
+ * when it sets ready.
+ */
+typedef struct VirtioQueue {
+        uint64_t descriptor_area; /* the descriptor table */
+        uint64_t driver_area;     /* the available ring */
+        uint64_t device_area;     /* the used ring */
+        uint16_t size;
+        bool ready;
+} VirtioQueue;
+
+/*
+ * All that defines the device, free of pointers and descriptors. Only virtio.c writes it.
+ *
+ * The life of a device, by the driver's writes to the status register:
+ *
+ * status 0
+ *     Operations: the driver reads identity, features and configuration.
+ *     Caveats: nothing runs, and the backend may be absent.
+ * ACKNOWLEDGE, DRIVER
+ *     Operations: the driver chooses features.
+ * FEATURES_OK
+ *     Operations: the driver sets up queues.
+ *     Caveats: features are fixed. The bit stays clear if they were not acceptable.
+ * DRIVER_OK
+ *     Operations: the queues that are ready run, however few they are; the driver notifies.
+ *     Caveats: a queue may still be taken away (ready = 0), but none added.
+ * NEEDS_RESET, at any time
+ *     Operations: the driver can only reset.
+ *     Caveats: only the device sets this bit; it lasts until status 0.
+ */
+typedef struct VirtioDevice {
+        uint32_t device_id;
+        uint16_t n_queues;
+        uint16_t queue_size_max;
+        uint64_t device_features;
+        uint64_t driver_features;
+        uint8_t status;
+        uint32_t interrupt_status;
+        uint32_t config_generation;
+        uint32_t config_size;
+        uint8_t config[VIRTIO_CONFIG_SIZE_MAX];
+        VirtioQueue queues[VIRTIO_QUEUES_MAX];
+        MemoryBank banks[MEMORY_BANKS_MAX]; /* where rings may lie */
+        uint32_t n_banks;
+} VirtioDevice;
+
+/* What a driver's access means for the world outside. */
+typedef enum VirtioEventType {
+        VIRTIO_EVENT_NONE,
+        VIRTIO_EVENT_START,      /* DRIVER_OK was set: start the rings that are ready */
+        VIRTIO_EVENT_RESET,      /* status 0 while it ran: stop all rings */
+        VIRTIO_EVENT_QUEUE_STOP, /* queue: its ready was cleared while it ran */
+        VIRTIO_EVENT_NOTIFY,     /* queue: there is something in it */
+        VIRTIO_EVENT_BROKEN,     /* the driver broke a rule: NEEDS_RESET has been set */
+} VirtioEventType;
+
+typedef struct VirtioEvent {
+        VirtioEventType type;
+        uint16_t queue;
+} VirtioEvent;
+
+/*
+ * Sets what the device is before its driver looks: features (with VERSION_1), queues and the
+ * configuration space. Also used when a backend has come back with something else to offer; then
+ * only while status is 0. n_queues and config_size must not exceed the limits above.
+ */
+void virtio_offer(VirtioDevice *device, uint64_t features, uint16_t n_queues,
+                  uint16_t queue_size_max, const void *config, uint32_t config_size);
+
+/*
+ * The driver writes the status register (section 3.1.1). Bits that the device owns are kept, bits
+ * that were set stay set until status 0, and FEATURES_OK is refused where section 3.1.1 step 6
+ * says. Writing the same value twice does nothing the second time.
+ */
+VirtioEvent virtio_status_write(VirtioDevice *device, uint8_t value);
+
+/* The driver writes one half (0: bits 0-31, 1: 32-63) of its features; ignored once fixed. */
+void virtio_driver_features_write(VirtioDevice *device, uint32_t half, uint32_t value);
+
+/*
+ * The driver sets or clears a queue's ready. A queue whose size or addresses are not acceptable
+ * does not become ready, and breaks the device.
+ */
+VirtioEvent virtio_queue_ready_write(VirtioDevice *device, uint16_t queue, bool ready);
+
+/* The driver says that a queue has work. Queues that do not run are ignored. */
+VirtioEvent virtio_notify(const VirtioDevice *device, uint32_t queue);
+
+/* Whether the rings of the device are to run. */
+bool virtio_is_running(const VirtioDevice *device);
+
+/* The device is at fault or lost its backend: the driver must reset it (section 2.1.2). */
+void virtio_break(VirtioDevice *device);
+
+/* Raises a cause of interrupt. The transport's driver reads and acknowledges it. */
+void virtio_interrupt_raise(VirtioDevice *device, uint32_t cause);
+void virtio_interrupt_acknowledge(VirtioDevice *device, uint32_t causes);

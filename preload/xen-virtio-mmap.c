@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * libxen-virtio-mmap.so: lets a backend that knows nothing of Xen map a guest's memory.
+ *
+ * A backend gets a descriptor for each bank of guest memory and calls mmap() on it. Here that
+ * descriptor is one of privcmd, restricted to the guest; mapping it gives an empty area, which an
+ * ioctl by the same process fills with the guest's pages (IOCTL_PRIVCMD_MMAPBATCH_V2 of
+ * include/uapi/xen/privcmd.h). This library does that within mmap(). Which bank a descriptor stands
+ * for, and of which guest, is told by common/guest-memory.h.
+ *
+ * What does not work on such a mapping: O_DIRECT and whatever else pins pages (the kernel answers
+ * EFAULT), mprotect() or munmap() of a part, and inheritance by fork().
+ */
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "common/guest-memory.h"
+#include "common/parse.h"
+
+struct privcmd_mmapbatch_v2 {
+        uint32_t num;
+        uint16_t dom;
+        uint64_t address;
+        const uint64_t *gfns;
+        int *errors;
+};
+#define IOCTL_PRIVCMD_MMAPBATCH_V2 _IOC(_IOC_NONE, 'P', 4, sizeof(struct privcmd_mmapbatch_v2))
+
+/*
+ * Programs call either name of each function, whatever their headers make of it, so both are given
+ * by their names in the object file; the types are the same on 64-bit machines.
+ */
+#define EXPORT_AS(name)           __asm__(name) __attribute__((visibility("default")))
+#define EXPORT_ALIAS_OF(of, name) EXPORT_AS(name) __attribute__((alias(of)))
+
+_Static_assert(sizeof(off_t) == 8, "one kind of offset");
+
+void *preload_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
+        EXPORT_AS("mmap");
+void *preload_mmap64(void *address, size_t length, int protection, int flags, int fd, off_t offset)
+        EXPORT_ALIAS_OF("mmap", "mmap64");
+off_t preload_lseek(int fd, off_t offset, int whence) EXPORT_AS("lseek");
+off_t preload_lseek64(int fd, off_t offset, int whence) EXPORT_ALIAS_OF("lseek", "lseek64");
+
+typedef void *(*MmapFunction)(void *, size_t, int, int, int, off_t);
+typedef off_t (*LseekFunction)(int, off_t, int);
+
+static void *mmap_real(void *address, size_t length, int protection, int flags, int fd,
+                       off_t offset)
+{
+        static MmapFunction next;
+
+        if (!next)
+                *(void **)&next = dlsym(RTLD_NEXT, "mmap64");
+        return next(address, length, protection, flags, fd, offset);
+}
+
+static off_t lseek_real(int fd, off_t offset, int whence)
+{
+        static LseekFunction next;
+
+        if (!next)
+                *(void **)&next = dlsym(RTLD_NEXT, "lseek64");
+        return next(fd, offset, whence);
+}
+
+/*
+ * Whether a descriptor stands for a bank of guest memory, and which. Inert for all others: they are
+ * no character devices, or carry no mark.
+ */
+static bool bank_find(int fd, MemoryBank *ret_bank, uint16_t *ret_domid)
+{
+        const char *domid_text = getenv(GUEST_MEMORY_ENV_DOMID);
+        const char *banks_text = getenv(GUEST_MEMORY_ENV_BANKS);
+        MemoryBank banks[MEMORY_BANKS_MAX];
+        uint64_t domid;
+        struct stat status;
+        int n_banks, mark;
+
+        if (fd < 0 || !domid_text || !banks_text)
+                return false;
+        if (fstat(fd, &status) < 0 || !S_ISCHR(status.st_mode))
+                return false;
+        mark = fcntl(fd, F_GETSIG);
+        n_banks = guest_memory_parse(banks_text, banks);
+        if (mark < 1 || mark > n_banks)
+                return false;
+        if (parse_unsigned(domid_text, UINT16_MAX, &domid) < 0)
+                return false;
+
+        *ret_bank = banks[mark - 1];
+        *ret_domid = (uint16_t)domid;
+        return true;
+}
+
+/*
+ * Pages that the guest has given back are holes: to touch them is a fault, as it should be. A bank
+ * of which nothing at all can be mapped is an error.
+ */
+static int errors_check(const int *errors, size_t n_pages)
+{
+        size_t n_holes = 0;
+        int error = 0;
+
+        for (size_t i = 0; i < n_pages; i++) {
+                if (errors[i] == 0)
+                        continue;
+                error = errors[i];
+                n_holes++;
+        }
+        if (n_holes == n_pages)
+                return error;
+        if (n_holes > 0)
+                fprintf(stderr, "libxen-virtio-mmap: %zu of %zu guest pages are not there: %s\n",
+                        n_holes, n_pages, strerror(-error));
+        return 0;
+}
+
+static int pages_map(int fd, void *area, const MemoryBank *bank, uint16_t domid)
+{
+        const size_t n_pages = bank->size / GUEST_PAGE_SIZE;
+        _cleanup_free_ uint64_t *gfns = NULL;
+        _cleanup_free_ int *errors = NULL;
+        struct privcmd_mmapbatch_v2 batch;
+
+        gfns = malloc(n_pages * sizeof(*gfns));
+        errors = calloc(n_pages, sizeof(*errors));
+        if (!gfns || !errors || n_pages > UINT32_MAX)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_pages; i++)
+                gfns[i] = bank->base / GUEST_PAGE_SIZE + i;
+
+        batch = (struct privcmd_mmapbatch_v2){
+                .num = (uint32_t)n_pages,
+                .dom = domid,
+                .address = (uintptr_t)area,
+                .gfns = gfns,
+                .errors = errors,
+        };
+        /* ENOENT stands for pages that are swapped out, which errors[] tells page by page. */
+        if (ioctl(fd, IOCTL_PRIVCMD_MMAPBATCH_V2, &batch) < 0 && errno != ENOENT)
+                return -errno;
+        return errors_check(errors, n_pages);
+}
+
+static void *bank_map(void *address, size_t length, int protection, int flags, int fd, off_t offset,
+                      const MemoryBank *bank, uint16_t domid)
+{
+        void *area;
+        int r;
+
+        /* The first ioctl has to fill the whole area, and banks are sent whole, from offset 0. */
+        if (offset != 0 || length != bank->size || !(flags & MAP_SHARED)) {
+                errno = EINVAL;
+                return MAP_FAILED;
+        }
+        area = mmap_real(address, length, protection, flags, fd, 0);
+        if (area == MAP_FAILED)
+                return MAP_FAILED;
+        r = pages_map(fd, area, bank, domid);
+        if (r < 0) {
+                fprintf(stderr, "libxen-virtio-mmap: cannot map memory of domain %u at %#llx: %s\n",
+                        domid, (unsigned long long)bank->base, strerror(-r));
+                munmap(area, length);
+                errno = -r;
+                return MAP_FAILED;
+        }
+        return area;
+}
+
+void *preload_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
+{
+        MemoryBank bank;
+        uint16_t domid;
+
+        if (!(flags & MAP_ANONYMOUS) && bank_find(fd, &bank, &domid))
+                return bank_map(address, length, protection, flags, fd, offset, &bank, domid);
+        return mmap_real(address, length, protection, flags, fd, offset);
+}
+
+/* Some backends ask for the size of the descriptor by seeking to its end; privcmd cannot seek. */
+off_t preload_lseek(int fd, off_t offset, int whence)
+{
+        MemoryBank bank;
+        uint16_t domid;
+        off_t result = lseek_real(fd, offset, whence);
+
+        if (result >= 0 || errno != ESPIPE || !bank_find(fd, &bank, &domid))
+                return result;
+        return whence == SEEK_END ? (off_t)bank.size + offset : offset;
+}
