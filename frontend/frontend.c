@@ -40,7 +40,7 @@ struct Frontend {
         bool answering;      /* the driver's accesses are answered, no longer held */
         bool ready;          /* the backend has answered at least once */
         bool start_wanted;   /* the driver said DRIVER_OK while the backend was away */
-        bool rings_running;  /* between our start and the end of our stop */
+        bool rings_running;  /* from our start on, until the driver resets or the backend is lost */
         bool request_logged; /* the first request since the start has been */
         int kick_pending;    /* queue to be kicked once the access is answered, or NO_QUEUE */
         LogLimit driver_limit, backend_limit;
@@ -123,9 +123,10 @@ static void session_ready(void *userdata, const VhostOffer *offer)
                 return;
         }
         offer_apply(frontend);
-        log_full(LOG_INFO, &frontend->log, LOG_ID_BACKEND_ANSWERED, 0,
-                 "the backend answered: %u queues, features %#llx", offer->n_queues,
-                 (unsigned long long)offer->features);
+        if (log_limit_permit(&frontend->backend_limit, frontend_now(frontend)))
+                log_full(LOG_INFO, &frontend->log, LOG_ID_BACKEND_ANSWERED, 0,
+                         "the backend answered: %u queues, features %#llx", offer->n_queues,
+                         (unsigned long long)offer->features);
         if (!frontend->ready) {
                 frontend->ready = true;
                 sd_notify(0, "READY=1\nSTATUS=Serving the guest");
@@ -141,8 +142,10 @@ static void session_started(void *userdata)
         Frontend *frontend = userdata;
         const VirtioDevice *device = &frontend->mmio.device;
 
-        log_full(LOG_INFO, &frontend->log, LOG_ID_DRIVER_READY, 0,
-                 "the driver is up, features %#llx", (unsigned long long)device->driver_features);
+        if (log_limit_permit(&frontend->driver_limit, frontend_now(frontend)))
+                log_full(LOG_INFO, &frontend->log, LOG_ID_DRIVER_READY, 0,
+                         "the driver is up, features %#llx",
+                         (unsigned long long)device->driver_features);
         /* What the driver put into the rings before they ran had no kick that anybody heard. */
         for (uint16_t queue = 0; queue < device->n_queues; queue++) {
                 if (device->queues[queue].ready)
@@ -155,8 +158,6 @@ static void session_stopped(void *userdata)
 {
         Frontend *frontend = userdata;
 
-        if (vhost_session_state(frontend->session) == VHOST_SESSION_IDLE)
-                frontend->rings_running = false;
         offer_apply(frontend);
         requests_serve(frontend);
 }
@@ -191,16 +192,10 @@ static void backend_called(void *userdata)
         interrupt_send(frontend);
 }
 
-static bool session_is_busy(const Frontend *frontend)
-{
-        const VhostSessionState state = vhost_session_state(frontend->session);
-
-        return state == VHOST_SESSION_STARTING || state == VHOST_SESSION_STOPPING;
-}
-
 static void driver_reset(Frontend *frontend)
 {
         frontend->start_wanted = false;
+        frontend->rings_running = false;
         if (vhost_session_state(frontend->session) == VHOST_SESSION_RUNNING)
                 vhost_session_stop(frontend->session);
         else
@@ -215,8 +210,9 @@ static void driver_notified(Frontend *frontend, uint16_t queue)
         frontend->kick_pending = queue;
         if (!frontend->request_logged) {
                 frontend->request_logged = true;
-                log_full(LOG_INFO, &frontend->log, LOG_ID_FIRST_REQUEST, 0,
-                         "the guest's first request");
+                if (log_limit_permit(&frontend->driver_limit, frontend_now(frontend)))
+                        log_full(LOG_INFO, &frontend->log, LOG_ID_FIRST_REQUEST, 0,
+                                 "the guest's first request");
         }
 }
 
@@ -265,11 +261,11 @@ static MmioResult driver_access(void *userdata, const MmioAccess *access, uint64
                 *ret_data = virtio_mmio_read(&frontend->mmio, access->offset, access->size);
                 return MMIO_DONE;
         }
-        if (session_is_busy(frontend))
+        if (vhost_session_is_busy(frontend->session))
                 return MMIO_WAIT;
         event_handle(frontend, virtio_mmio_write(&frontend->mmio, access->offset, access->size,
                                                  access->data));
-        return session_is_busy(frontend) ? MMIO_WAIT : MMIO_DONE;
+        return vhost_session_is_busy(frontend->session) ? MMIO_WAIT : MMIO_DONE;
 }
 
 static void driver_answered(void *userdata)

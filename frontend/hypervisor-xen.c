@@ -52,7 +52,9 @@ static int page_map(Hypervisor *hypervisor, ioservid_t server)
 
 /*
  * Xen allocated an unbound port for each vCPU when the server was enabled; after the process that
- * was bound to it dies it is unbound again. Binding makes it pending, so that nothing is missed.
+ * was bound to it dies it is unbound again. Binding makes it pending here, so that no request is
+ * missed; the guest's side is notified because a predecessor may have died between an answer and
+ * its notification. A vCPU that has no answer looks, and goes on waiting.
  */
 static int ports_bind(Hypervisor *hypervisor)
 {
@@ -71,6 +73,8 @@ static int ports_bind(Hypervisor *hypervisor)
                 if (port < 0)
                         return -errno;
                 hypervisor->ports[i] = (evtchn_port_t)port;
+                if (xenevtchn_notify(hypervisor->events, hypervisor->ports[i]) < 0)
+                        return -errno;
         }
         hypervisor->n_vcpus = n_vcpus;
         return 0;

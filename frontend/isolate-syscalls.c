@@ -6,6 +6,7 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <systemd/sd-id128.h>
 
 /* include/uapi/xen/privcmd.h and evtchn.h of Linux. */
 #define IOCTL_PRIVCMD_DM_OP 0x00105005U
@@ -20,6 +21,7 @@ static const int allowed[] = {
         SCMP_SYS(epoll_wait),
         SCMP_SYS(timerfd_create),
         SCMP_SYS(timerfd_settime),
+        SCMP_SYS(signalfd4),
         SCMP_SYS(clock_gettime),
         /* Events, kicks, calls, the backend. */
         SCMP_SYS(read),
@@ -35,6 +37,8 @@ static const int allowed[] = {
         SCMP_SYS(getpid),
         SCMP_SYS(getuid),
         SCMP_SYS(getgid),
+        SCMP_SYS(geteuid),
+        SCMP_SYS(getegid),
         /* The C library. */
         SCMP_SYS(brk),
         SCMP_SYS(munmap),
@@ -79,10 +83,15 @@ static int rules_add(scmp_filter_ctx filter)
 int isolate_syscalls(void)
 {
         _cleanup_(filter_release) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+        sd_id128_t boot_id;
         int r;
 
         if (!filter)
                 return -ENOMEM;
+        /* sd-event spreads its timers by the machine's boot id, which it reads from a file once. */
+        r = sd_id128_get_boot(&boot_id);
+        if (r < 0)
+                return r;
         r = rules_add(filter);
         if (r < 0)
                 return r;

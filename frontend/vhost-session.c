@@ -66,6 +66,12 @@ VhostSessionState vhost_session_state(const VhostSession *session)
         return session->state;
 }
 
+bool vhost_session_is_busy(const VhostSession *session)
+{
+        return session->state == VHOST_SESSION_STARTING ||
+               session->state == VHOST_SESSION_STOPPING || session->state == VHOST_SESSION_DRAINING;
+}
+
 static void retry_schedule(VhostSession *session)
 {
         sd_event_source_set_time_relative(session->retry, session->retry_usec);
@@ -75,16 +81,33 @@ static void retry_schedule(VhostSession *session)
                 session->retry_usec = RETRY_MAX_USEC;
 }
 
+static void connection_close(VhostSession *session)
+{
+        session->client = vhost_client_free(session->client);
+        session->memory_known = false;
+        session->started = 0;
+}
+
 static void session_lost(void *userdata, int error, const char *reason)
 {
         VhostSession *session = userdata;
 
-        session->client = vhost_client_free(session->client);
-        session->memory_known = false;
-        session->started = 0;
+        connection_close(session);
         session_set_state(session, VHOST_SESSION_DISCONNECTED);
         retry_schedule(session);
         session->ops->lost(session->userdata, error, reason);
+}
+
+/* Returns 0 with a client, or a negative errno. */
+static int connection_open(VhostSession *session)
+{
+        _cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (fd < 0 ||
+            connect(fd, (const struct sockaddr *)&session->address, sizeof(session->address)) < 0)
+                return -errno;
+        return vhost_client_new(session->event, steal_fd(&fd), session_lost, session,
+                                &session->client);
 }
 
 /*
@@ -94,23 +117,19 @@ static void session_lost(void *userdata, int error, const char *reason)
 static int connect_attempt(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         VhostSession *session = userdata;
-        _cleanup_fd_ int fd = -1;
-        int r;
+        const bool draining = session->state == VHOST_SESSION_DRAINING;
 
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0 ||
-            connect(fd, (const struct sockaddr *)&session->address, sizeof(session->address)) < 0) {
-                retry_schedule(session);
+        if (connection_open(session) >= 0) {
+                if (!draining)
+                        session_set_state(session, VHOST_SESSION_NEGOTIATING);
+                negotiation_begin(session);
                 return 0;
         }
-        r = vhost_client_new(session->event, steal_fd(&fd), session_lost, session,
-                             &session->client);
-        if (r < 0) {
-                retry_schedule(session);
-                return 0;
+        retry_schedule(session);
+        if (draining) {
+                session_set_state(session, VHOST_SESSION_DISCONNECTED);
+                session->ops->stopped(session->userdata);
         }
-        session_set_state(session, VHOST_SESSION_NEGOTIATING);
-        negotiation_begin(session);
         return 0;
 }
 
@@ -366,12 +385,13 @@ static void queue_stopped(void *userdata, const VhostUserPayload *payload _unuse
         queue_stop(session);
 }
 
-/* Stops one ring after the other. The answer comes when the backend has let go of the ring. */
+/* Stops one ring after the other, and then lets the end of the connection drain the backend. */
 static void queue_stop(VhostSession *session)
 {
         if (session->started == 0) {
-                session_set_state(session, VHOST_SESSION_IDLE);
-                session->ops->stopped(session->userdata);
+                connection_close(session);
+                session_set_state(session, VHOST_SESSION_DRAINING);
+                vhost_session_open(session);
                 return;
         }
         session->queue = (uint16_t)__builtin_ctzll(session->started);
@@ -380,17 +400,10 @@ static void queue_stop(VhostSession *session)
         vhost_get_vring_base(session->client, session->queue, queue_stopped, session);
 }
 
-static void stop_prepared(void *userdata, const VhostUserPayload *payload _unused_)
-{
-        queue_stop(userdata);
-}
-
-/* ops.stopped is never called from within this function, not even where no ring is to be stopped.
- */
 void vhost_session_stop(VhostSession *session)
 {
         session_set_state(session, VHOST_SESSION_STOPPING);
-        vhost_barrier(session->client, stop_prepared, session);
+        queue_stop(session);
 }
 
 static void single_queue_stopped(void *userdata, const VhostUserPayload *payload _unused_)

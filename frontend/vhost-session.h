@@ -29,8 +29,13 @@ typedef struct VhostSession VhostSession;
  * VHOST_SESSION_RUNNING
  *     Operations: vhost_session_stop(), vhost_session_queue_stop().
  * VHOST_SESSION_STOPPING
- *     Operations: none. Ends with ops.stopped.
- *     Caveats: the backend may still use the rings; the driver must not get an answer before.
+ *     Operations: none. Goes on to DRAINING, or ends with ops.stopped if only one queue was
+ * stopped. Caveats: the backend may still use the rings; the driver must not get an answer before.
+ * VHOST_SESSION_DRAINING
+ *     Operations: none. Ends with ops.ready, or with ops.stopped where nobody serves the socket.
+ *     Caveats: as above. Not every backend waits for the requests that it has begun before it says
+ *     that a ring is stopped (QEMU's does not). That it serves a new connection, or that it is
+ * gone, is the only proof that it has let go of the guest's memory; so a reset ends the connection.
  *
  * From every state but the first the session may fall back to DISCONNECTED: ops.lost.
  */
@@ -41,6 +46,7 @@ typedef enum VhostSessionState {
         VHOST_SESSION_STARTING,
         VHOST_SESSION_RUNNING,
         VHOST_SESSION_STOPPING,
+        VHOST_SESSION_DRAINING,
         _VHOST_SESSION_STATE_MAX,
 } VhostSessionState;
 
@@ -81,6 +87,9 @@ void vhost_session_open(VhostSession *session);
 
 VhostSessionState vhost_session_state(const VhostSession *session);
 
+/* Whether a driver's write has to wait: the session is starting, stopping or draining. */
+bool vhost_session_is_busy(const VhostSession *session);
+
 /*
  * Starts the queues that are ready, with the features that the driver chose. kick_fds has a
  * borrowed descriptor for each queue, call_fd serves all. In state IDLE only.
@@ -88,7 +97,10 @@ VhostSessionState vhost_session_state(const VhostSession *session);
 void vhost_session_start(VhostSession *session, const VirtioDevice *device, const int *kick_fds,
                          int call_fd);
 
-/* Stops all rings, or one. In state RUNNING only; ends with ops.stopped, or the state as it was. */
+/*
+ * Stops all rings, or one; in state RUNNING only. Ends with ops.stopped, which is never called from
+ * within these functions, or with ops.lost.
+ */
 void vhost_session_stop(VhostSession *session);
 void vhost_session_queue_stop(VhostSession *session, uint16_t queue);
 
