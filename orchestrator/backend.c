@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "orchestrator/backend.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#include "common/guest-memory.h"
+#include "orchestrator/device-variables.h"
+#include "orchestrator/disk-check.h"
+#include "orchestrator/dropin.h"
+#include "orchestrator/paths.h"
+
+#define PRELOAD_LIBRARY LIBDIR "/libxen-virtio-mmap.so"
+
+typedef struct Composer {
+        const DeviceSpec *spec;
+        const Profile *profile;
+        DeviceVariables variables;
+        Dropin dropin;
+} Composer;
+
+static bool is_block_device(const char *path)
+{
+        struct stat st;
+
+        return stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+/*
+ * Opens the sandbox for one path. A block device has to be allowed by its number as well. A disk
+ * that the guest may only read is one that its backend may only read, whatever the profile says.
+ */
+static void add_path(Composer *composer, DropinKey key, char *path)
+{
+        bool device = is_block_device(path);
+        bool writable = key == DROPIN_READ_WRITE_PATH;
+
+        if (composer->spec->disk_readonly && g_strcmp0(path, composer->spec->disk_path) == 0)
+                writable = false;
+        if (device)
+                dropin_add(&composer->dropin,
+                           writable ? DROPIN_READ_WRITE_DEVICE : DROPIN_READ_ONLY_DEVICE,
+                           g_strdup(path));
+        dropin_add(&composer->dropin, writable ? DROPIN_READ_WRITE_PATH : DROPIN_READ_ONLY_PATH,
+                   path);
+}
+
+/* Expands a key of the profile into the drop-in. */
+static int add_words(Composer *composer, DropinKey key, char *const *words, char **ret_message)
+{
+        for (; words && *words; words++) {
+                g_autofree char *reason = NULL;
+                char *expanded;
+                int r;
+
+                r = expand(*words, composer->variables.list, DEVICE_VARIABLES, &expanded, &reason);
+                if (r < 0) {
+                        *ret_message = g_strdup_printf("%s: %s", composer->profile->file, reason);
+                        return r;
+                }
+                if (key == DROPIN_READ_WRITE_PATH || key == DROPIN_READ_ONLY_PATH)
+                        add_path(composer, key, expanded);
+                else
+                        dropin_add(&composer->dropin, key, expanded);
+        }
+        return 0;
+}
+
+/* What every backend gets from us, so that it can map the guest's memory. */
+static int add_memory(Composer *composer, char **ret_message)
+{
+        uint64_t memory_kib = composer->spec->memory_kib;
+        MemoryBank banks[MEMORY_BANKS_MAX];
+        char text[GUEST_MEMORY_TEXT_MAX];
+        int n;
+
+        n = guest_memory_banks(memory_kib, banks);
+        if (n < 0) {
+                *ret_message =
+                        g_strdup_printf("cannot map %" PRIu64 " KiB of guest memory", memory_kib);
+                return n;
+        }
+        guest_memory_format(banks, (unsigned int)n, text);
+        dropin_add(&composer->dropin, DROPIN_ENVIRONMENT, g_strdup("LD_PRELOAD=" PRELOAD_LIBRARY));
+        dropin_add(&composer->dropin, DROPIN_ENVIRONMENT,
+                   g_strdup_printf(GUEST_MEMORY_ENV_DOMID "=%u",
+                                   (unsigned int)composer->spec->name.domid));
+        dropin_add(&composer->dropin, DROPIN_ENVIRONMENT,
+                   g_strdup_printf(GUEST_MEMORY_ENV_BANKS "=%s", text));
+        return 0;
+}
+
+static int compose(Composer *composer, char **ret_message)
+{
+        const Profile *profile = composer->profile;
+        int r;
+
+        r = add_memory(composer, ret_message);
+        if (r >= 0)
+                r = add_words(composer, DROPIN_COMMAND, profile->command, ret_message);
+        if (r >= 0)
+                r = add_words(composer, DROPIN_ENVIRONMENT, profile->environment, ret_message);
+        if (r >= 0)
+                r = add_words(composer, DROPIN_READ_WRITE_PATH, profile->read_write_paths,
+                              ret_message);
+        if (r >= 0)
+                r = add_words(composer, DROPIN_READ_ONLY_PATH, profile->read_only_paths,
+                              ret_message);
+        return r;
+}
+
+int backend_prepare(const DeviceSpec *spec, const Profiles *profiles, char **ret_dropin,
+                    char **ret_message)
+{
+        const Profile *profile = profiles_find(profiles, spec->device_id);
+        Composer composer = { .spec = spec };
+        const char *disk_driver = NULL;
+        int r;
+
+        if (!profile) {
+                *ret_message = g_strdup_printf("no backend profile for virtio device type %" PRIu32,
+                                               spec->device_id);
+                return -ENOENT;
+        }
+        r = program_check(profile->command[0], ret_message);
+        if (r < 0)
+                return r;
+        if (spec->disk_path) {
+                r = disk_check(spec->disk_path, spec->disk_readonly, &disk_driver, ret_message);
+                if (r < 0)
+                        return r;
+        }
+
+        composer.profile = profile;
+        device_variables_fill(spec, disk_driver, &composer.variables);
+        dropin_init(&composer.dropin);
+        r = compose(&composer, ret_message);
+        if (r >= 0)
+                *ret_dropin = dropin_format(&composer.dropin);
+        dropin_clear(&composer.dropin);
+        return r;
+}

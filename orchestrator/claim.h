@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Claiming a device's registers: an IOREQ server of the guest's whose MMIO range they are. From
+ * then on the guest's accesses wait for an answer, where before they would have hit nothing and
+ * killed the guest.
+ *
+ * Xen ties a server to the domain that made it, not to the process (ioreq_server_create() in
+ * xen/common/ioreq.c): it outlives this one, and the device's frontend adopts it by its number.
+ * Only destroying it, or the guest's end, undoes the claim.
+ */
+
+#include <stdint.h>
+
+#include "common/macros.h"
+
+typedef struct Claims Claims;
+
+/* Opens what claims need, once for all of them. Returns 0 or a negative errno. */
+int claims_open(Claims **ret_claims) _warn_unused_;
+
+Claims *claims_close(Claims *claims);
+
+/*
+ * Makes a server for the range of VIRTIO_MMIO_RANGE_SIZE bytes at base and enables it.
+ *
+ * Returns 0 and the server's number; -ENOSPC if the guest has as many servers as Xen allows; or
+ * another negative errno of the hypercall that failed. Then nothing is left behind.
+ */
+int claims_take(Claims *claims, uint16_t domid, uint64_t base, uint16_t *ret_server) _warn_unused_;
+
+/*
+ * Destroys the server, and its range with it. Returns 0, also if there is no such server or no such
+ * guest any more, or a negative errno.
+ */
+int claims_release(Claims *claims, uint16_t domid, uint16_t server);

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "orchestrator/device-internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "orchestrator/clock.h"
+
+/* Actions in one go; a device needs four to come and four to go. */
+#define ACTIONS_MAX 16
+
+/* Device.error of a device whose node an earlier orchestrator may have written. */
+#define ERROR_UNKNOWN ""
+
+static const char *const device_states[_DEVICE_STATE_MAX] = {
+        [DEVICE_SEEN] = "seen",     [DEVICE_CLAIMED] = "claimed",   [DEVICE_READY] = "ready",
+        [DEVICE_FAILED] = "failed", [DEVICE_STOPPING] = "stopping", [DEVICE_RELEASED] = "released",
+};
+
+LogContext device_context(const Device *device)
+{
+        return (LogContext){
+                .device = device->instance,
+                .domain = device->spec ? device->spec->domain : NULL,
+                .domid = device->name.domid,
+        };
+}
+
+void device_set_state(Device *device, DeviceState state)
+{
+        if (device->state == state)
+                return;
+        device_log(device, LOG_DEBUG, NULL, 0, "%s -> %s", device_states[device->state],
+                   device_states[state]);
+        device->state = state;
+}
+
+void device_enqueue(Device *device, bool read)
+{
+        device->services->enqueue(device->services->userdata, device, read);
+}
+
+double device_msec_since_seen(const Device *device)
+{
+        return (double)(clock_now_usec() - device->seen_usec) / (double)USEC_PER_MSEC;
+}
+
+/* Puts the text into the node "error", if it does not say so already; NULL removes it. */
+void device_write_error(Device *device, const char *text)
+{
+        int r;
+
+        if (g_strcmp0(device->error, text) == 0)
+                return;
+        r = store_write_error(device->services->store, &device->name, text);
+        if (r < 0 && r != -ENOENT)
+                device_log(device, LOG_WARNING, NULL, r, "cannot write the error node: %m");
+        g_free(device->error);
+        device->error = g_strdup(text);
+}
+
+void device_fail(Device *device, int error, const char *text)
+{
+        device_log(device, LOG_ERR, LOG_ID_DEVICE_FAILED, error, "%s", text);
+        device_write_error(device, text);
+        device_set_state(device, DEVICE_FAILED);
+}
+
+/* Has the unit gone down by itself? Then it shall come up again, but not at once. */
+static void device_follow_unit(Device *device, Unit *unit, UnitPhase *phase, Restart *restart,
+                               const char *role)
+{
+        UnitPhase before = *phase;
+        g_autofree char *end = NULL, *text = NULL;
+
+        *phase = unit_phase(unit);
+        if (*phase == UNIT_UP && before != UNIT_UP)
+                restart_note_healthy(restart, clock_now_usec());
+        if (device->stop_requested || *phase != UNIT_DOWN || before == UNIT_DOWN ||
+            before == UNIT_UNKNOWN)
+                return;
+
+        restart_note_failure(restart, clock_now_usec(), g_random_int());
+        end = unit_describe_end(unit);
+        text = g_strdup_printf("the %s %s, see journalctl -u %s", role, end, unit_name(unit));
+        device_fail(device, 0, text);
+}
+
+void device_observe(Device *device)
+{
+        /* The backend first: its end explains the frontend's. */
+        device_follow_unit(device, device->backend, &device->backend_phase,
+                           &device->backend_restart, "backend");
+        device_follow_unit(device, device->frontend, &device->frontend_phase,
+                           &device->frontend_restart, "frontend");
+
+        if (device->stop_requested || device->state == DEVICE_READY ||
+            device->frontend_phase != UNIT_UP || device->backend_phase != UNIT_UP)
+                return;
+        if (device->answered)
+                device_log(device, LOG_INFO, LOG_ID_DEVICE_READY, 0, "ready again");
+        else
+                device_log(device, LOG_INFO, LOG_ID_DEVICE_READY, 0,
+                           "ready, %.1f ms after the node was seen",
+                           device_msec_since_seen(device));
+        device->answered = true;
+        device_write_error(device, NULL);
+        device_set_state(device, DEVICE_READY);
+}
+
+static void device_on_unit(void *userdata)
+{
+        device_enqueue(userdata, false);
+}
+
+static Device *device_make(const DeviceServices *services, const DeviceName *name)
+{
+        char frontend[DEVICE_UNIT_MAX], backend[DEVICE_UNIT_MAX], slice[DEVICE_UNIT_MAX];
+        Device *device = g_new0(Device, 1);
+
+        device->services = services;
+        device->name = *name;
+        device->domain_exists = true;
+        device_name_instance(name, device->instance);
+        device_name_frontend_unit(name, frontend);
+        device_name_backend_unit(name, backend);
+        device_name_slice(name, slice);
+        device->frontend = unit_new(services->units, frontend, device_on_unit, device);
+        device->backend = unit_new(services->units, backend, device_on_unit, device);
+        device->slice = unit_new(services->units, slice, device_on_unit, device);
+        device->frontend_phase = unit_phase(device->frontend);
+        device->backend_phase = unit_phase(device->backend);
+        return device;
+}
+
+Device *device_new(const DeviceServices *services, const DeviceName *name, uint64_t seen_usec)
+{
+        Device *device = device_make(services, name);
+
+        device->seen_usec = seen_usec;
+        device_log(device, LOG_INFO, LOG_ID_DEVICE_SEEN, 0, "seen in xenstore");
+        return device;
+}
+
+Device *device_adopt(const DeviceServices *services, const DeviceName *name, const Launch *launch)
+{
+        Device *device = device_make(services, name);
+
+        device->seen_usec = clock_now_usec();
+        device->claimed = true;
+        device->answered = true;
+        device->error = g_strdup(ERROR_UNKNOWN);
+        device->launch = *launch;
+        device_set_state(device, DEVICE_CLAIMED);
+        device_log(device, LOG_INFO, LOG_ID_DEVICE_ADOPTED, 0,
+                   "adopted with MMIO range %#" PRIx64 " and IOREQ server %u", launch->base,
+                   (unsigned int)launch->server);
+        return device;
+}
+
+Device *device_free(Device *device)
+{
+        if (!device)
+                return NULL;
+        sd_event_source_disable_unref(device->timer);
+        unit_free(device->frontend);
+        unit_free(device->backend);
+        unit_free(device->slice);
+        device_spec_free(device->spec);
+        g_free(device->vm);
+        g_free(device->error);
+        g_free(device);
+        return NULL;
+}
+
+const DeviceName *device_name(const Device *device)
+{
+        return &device->name;
+}
+
+DeviceState device_state(const Device *device)
+{
+        return device->state;
+}
+
+/* Whether the claim is in the domain that has the number now. */
+bool device_claim_is_current(const Device *device)
+{
+        return device->domain_exists && device->vm &&
+               g_str_has_suffix(device->vm, device->launch.uuid);
+}
+
+/* Nodes that make no sense: said once, and never held against a device that is served. */
+static void device_refuse(Device *device, const char *text)
+{
+        if (device->claimed) {
+                device_log(device, LOG_WARNING, NULL, 0, "%s, ignoring", text);
+                return;
+        }
+        device->wish = WISH_UNCLEAR;
+        if (g_strcmp0(device->error, text) != 0)
+                device_fail(device, -EINVAL, text);
+}
+
+static void device_read_nodes(Device *device, const NodeSet *nodes)
+{
+        g_autofree char *message = NULL;
+        DeviceSpec *spec;
+
+        if (xenbus_state_parse(nodes->values[NODE_STATE], &device->xenbus) < 0) {
+                device_refuse(device, "state: the node is missing, or not a state of xenbus");
+                return;
+        }
+        /* The toolstack waits for an answer to these whatever the other nodes say. */
+        if (device->xenbus == XENBUS_CLOSING || device->xenbus == XENBUS_CLOSED) {
+                device->wish = device->xenbus == XENBUS_CLOSING ? WISH_CLOSE : WISH_CLOSED;
+                return;
+        }
+        if (device_spec_parse(&device->name, nodes, &spec, &message) < 0) {
+                device_refuse(device, message);
+                return;
+        }
+        device_spec_free(device->spec);
+        device->spec = spec;
+        device->wish = device->claimed && !device_claim_is_current(device) ? WISH_DEAD : WISH_SERVE;
+}
+
+static Action device_decide(Device *device, uint64_t *ret_wake_usec)
+{
+        Desired desired = {
+                .wish = device->wish,
+                .answer_early = device->name.kind == DEVICE_KIND_VIRTIO,
+        };
+        Observed observed = {
+                .claimed = device->claimed,
+                .xenbus = device->xenbus,
+                .backend = unit_phase(device->backend),
+                .frontend = unit_phase(device->frontend),
+                .slice = unit_phase(device->slice),
+                .stop_requested = device->stop_requested,
+                .stop_deadline = device->stop_deadline,
+                .claim_after = device->claim_restart.not_before,
+                .backend_after = device->backend_restart.not_before,
+                .frontend_after = device->frontend_restart.not_before,
+        };
+
+        return reconcile(&desired, &observed, clock_now_usec(), ret_wake_usec);
+}
+
+void device_update(Device *device, const NodeSet *nodes, bool domain_exists)
+{
+        uint64_t wake;
+
+        device->domain_exists = domain_exists;
+        g_free(device->vm);
+        device->vm = g_strdup(nodes->values[NODE_DOMAIN_VM]);
+        if (!node_set_has_device(nodes)) {
+                device->xenbus = XENBUS_UNKNOWN;
+                device->wish = WISH_GONE;
+        } else if (!domain_exists) {
+                device->wish = WISH_DEAD;
+        } else {
+                device_read_nodes(device, nodes);
+        }
+        if (device_decide(device, &wake) == ACTION_CLAIM)
+                device_execute(device, ACTION_CLAIM);
+}
+
+static int device_on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        device_enqueue(userdata, false);
+        return 0;
+}
+
+static void device_set_timer(Device *device, uint64_t wake_usec)
+{
+        int r;
+
+        device->timer = sd_event_source_disable_unref(device->timer);
+        if (wake_usec == USEC_NEVER)
+                return;
+        r = sd_event_add_time(device->services->event, &device->timer, CLOCK_MONOTONIC, wake_usec,
+                              USEC_PER_MSEC, device_on_timer, device);
+        if (r < 0)
+                device_log(device, LOG_ERR, NULL, r, "cannot set a timer: %m");
+}
+
+bool device_reconcile(Device *device)
+{
+        uint64_t wake = USEC_NEVER;
+
+        device_observe(device);
+        for (unsigned int i = 0; i < ACTIONS_MAX; i++) {
+                Action action = device_decide(device, &wake);
+
+                if (action == ACTION_FORGET)
+                        return false;
+                if (action == ACTION_NONE)
+                        break;
+                device_log(device, LOG_DEBUG, NULL, 0, "%s", action_name(action));
+                device_execute(device, action);
+                device_observe(device);
+        }
+        device_set_timer(device, wake);
+        return true;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * One device: what is wanted of it, what is known of it, and the hands that do what reconcile()
+ * decides.
+ *
+ * SEEN      Its nodes are there.
+ *           Operations: the nodes are read; the range is claimed at once, unless they make no
+ * sense. Caveats: if the claim fails it is tried again; until then a guest's access kills it.
+ * CLAIMED   An IOREQ server holds its range, and the launch file says so.
+ *           Operations: the units are started. A guest that asks waits.
+ * READY     The frontend answers the guest.
+ * FAILED    Something ended that should not have, or could not be started. The node "error" and
+ *           the journal say what.
+ *           Operations: tried again, later and later, as long as the guest lives. The claim stays.
+ * STOPPING  The toolstack, or the guest's end, asks for the end.
+ *           Caveats: there is no way back; if the nodes say otherwise by then, it starts anew
+ * after. RELEASED  Nothing of it is left but this record, until the nodes go as well.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "common/device-name.h"
+#include "common/launch.h"
+#include "orchestrator/claim.h"
+#include "orchestrator/node-set.h"
+#include "orchestrator/profile-list.h"
+#include "orchestrator/reconcile.h"
+#include "orchestrator/store.h"
+#include "orchestrator/units.h"
+
+typedef enum DeviceState {
+        DEVICE_SEEN,
+        DEVICE_CLAIMED,
+        DEVICE_READY,
+        DEVICE_FAILED,
+        DEVICE_STOPPING,
+        DEVICE_RELEASED,
+        _DEVICE_STATE_MAX,
+} DeviceState;
+
+typedef struct Device Device;
+
+/* What devices work with; the manager owns all of it. */
+typedef struct DeviceServices {
+        sd_event *event;
+        Store *store;
+        Claims *claims;
+        Units *units;
+        Profiles *profiles;
+        int rundir;  /* RUN_DIRECTORY */
+        int unitdir; /* DROPIN_UNIT_DIRECTORY */
+
+        /* Asks for device_reconcile(), after device_update() if the nodes have to be read again. */
+        void (*enqueue)(void *userdata, Device *device, bool read);
+        void *userdata;
+} DeviceServices;
+
+/* A device whose nodes were seen at seen_usec. The services outlive it. */
+Device *device_new(const DeviceServices *services, const DeviceName *name, uint64_t seen_usec);
+
+/* A device that an earlier orchestrator has claimed; its nodes are yet to be read. */
+Device *device_adopt(const DeviceServices *services, const DeviceName *name, const Launch *launch);
+
+/* Only the record: what it stands for goes on. */
+Device *device_free(Device *device);
+
+const DeviceName *device_name(const Device *device);
+DeviceState device_state(const Device *device);
+
+/*
+ * Takes over the nodes, and whether the domain lives. Then claims the range if the nodes ask for
+ * it: that has no time to wait for anything else.
+ */
+void device_update(Device *device, const NodeSet *nodes, bool domain_exists);
+
+/* Does what there is to do. Returns false if the device is history and should be freed. */
+bool device_reconcile(Device *device);

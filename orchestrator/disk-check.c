@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "orchestrator/disk-check.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool disk_mode_permits(const struct stat *st, bool writing)
+{
+        mode_t needed = S_IROTH | (writing ? S_IWOTH : 0);
+
+        if (st->st_uid == 0)
+                needed <<= 6;
+        else if (st->st_gid == 0)
+                needed <<= 3;
+        return (st->st_mode & needed) == needed;
+}
+
+int disk_check(const char *path, bool readonly, const char **ret_driver, char **ret_message)
+{
+        struct stat st;
+
+        if (stat(path, &st) < 0) {
+                int error = errno;
+
+                *ret_message = g_strdup_printf("%s: %s", path, strerror(error));
+                return -error;
+        }
+        if (S_ISDIR(st.st_mode)) {
+                *ret_message = g_strdup_printf("%s: is a directory", path);
+                return -EISDIR;
+        }
+        if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+                *ret_message =
+                        g_strdup_printf("%s: is neither a regular file nor a block device", path);
+                return -ENOTBLK;
+        }
+        if (!disk_mode_permits(&st, !readonly)) {
+                *ret_message = g_strdup_printf(
+                        "%s: is not %s for its backend (user %u, group %u, mode %04o)", path,
+                        readonly ? "readable" : "writable", st.st_uid, st.st_gid,
+                        st.st_mode & 07777);
+                return -EACCES;
+        }
+
+        *ret_driver = S_ISBLK(st.st_mode) ? "host_device" : "file";
+        return 0;
+}
+
+int program_check(const char *path, char **ret_message)
+{
+        struct stat st;
+        int error = 0;
+
+        if (stat(path, &st) < 0)
+                error = errno;
+        else if (S_ISDIR(st.st_mode))
+                error = EISDIR;
+        else if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
+                error = EACCES;
+        if (error == 0)
+                return 0;
+
+        *ret_message = g_strdup_printf("%s: %s (backend program)", path, strerror(error));
+        return -error;
+}

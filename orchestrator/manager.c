@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "orchestrator/manager.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "common/log.h"
+#include "orchestrator/clock.h"
+#include "orchestrator/device.h"
+#include "orchestrator/dropin.h"
+#include "orchestrator/paths.h"
+#include "orchestrator/run-state.h"
+
+struct Manager {
+        DeviceServices services;
+        sd_event *event;
+        sd_event_source *watch; /* xenstore has something to say */
+        sd_event_source *pass;  /* the queue is not empty */
+
+        GHashTable *devices; /* DeviceName → Device */
+        GHashTable *queue;   /* Device → whether its nodes have to be read */
+
+        /* What xenstore has said since the last pass. */
+        bool list_due, domains_due;
+        uint64_t list_seen_usec;
+
+        bool ready; /* the first pass is over */
+        char *status;
+};
+
+static guint name_hash(const void *key)
+{
+        const DeviceName *name = key;
+
+        return (name->domid * 31U + (guint)name->kind) * 31U + name->devid;
+}
+
+static gboolean name_equal(const void *a, const void *b)
+{
+        const DeviceName *x = a, *y = b;
+
+        return x->domid == y->domid && x->kind == y->kind && x->devid == y->devid;
+}
+
+static void manager_schedule(Manager *manager)
+{
+        int r;
+
+        r = sd_event_source_set_enabled(manager->pass, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_error_errno(NULL, r, "cannot schedule a pass: %m");
+}
+
+static void manager_enqueue(void *userdata, Device *device, bool read)
+{
+        Manager *manager = userdata;
+
+        if (g_hash_table_lookup(manager->queue, device))
+                read = true;
+        g_hash_table_insert(manager->queue, device, GINT_TO_POINTER(read));
+        manager_schedule(manager);
+}
+
+static void manager_add(Manager *manager, Device *device)
+{
+        g_hash_table_insert(manager->devices, (void *)device_name(device), device);
+        manager_enqueue(manager, device, true);
+}
+
+/* Notes that a device's nodes have to be read, seen for the first time or again. */
+static void manager_see(Manager *manager, const DeviceName *name, uint64_t seen_usec)
+{
+        Device *device = g_hash_table_lookup(manager->devices, name);
+
+        if (device)
+                manager_enqueue(manager, device, true);
+        else if (g_hash_table_size(manager->devices) < STORE_DEVICES_MAX)
+                manager_add(manager, device_new(&manager->services, name, seen_usec));
+}
+
+static void manager_on_change(void *userdata, StoreChange change, const DeviceName *name)
+{
+        Manager *manager = userdata;
+        uint64_t now = clock_now_usec();
+
+        switch (change) {
+        case STORE_CHANGE_DEVICE:
+                manager_see(manager, name, now);
+                break;
+        case STORE_CHANGE_LIST:
+                if (!manager->list_due)
+                        manager->list_seen_usec = now;
+                manager->list_due = true;
+                manager_schedule(manager);
+                break;
+        case STORE_CHANGE_DOMAINS:
+                manager->domains_due = true;
+                manager_schedule(manager);
+                break;
+        }
+}
+
+static int manager_on_watch(sd_event_source *source _unused_, int fd _unused_,
+                            uint32_t events _unused_, void *userdata)
+{
+        Manager *manager = userdata;
+        int r;
+
+        r = store_dispatch(manager->services.store);
+        if (r < 0)
+                log_error_errno(NULL, r, "lost the connection to xenstore: %m");
+        return r;
+}
+
+/* Devices that may have come, and devices that may have gone: a complete listing says. */
+static int manager_list(Manager *manager)
+{
+        _cleanup_free_ DeviceName *names = NULL;
+        GHashTableIter iter;
+        Device *device;
+        int n;
+
+        manager->list_due = false;
+        n = store_list(manager->services.store, &names);
+        if (n < 0)
+                return n;
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device))
+                manager_enqueue(manager, device, true);
+        for (int i = 0; i < n; i++)
+                manager_see(manager, &names[i], manager->list_seen_usec);
+        return 0;
+}
+
+/* A domain has ended, and the event does not say which. */
+static void manager_check_domains(Manager *manager)
+{
+        GHashTableIter iter;
+        Device *device;
+
+        manager->domains_due = false;
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
+                if (!store_domain_exists(manager->services.store, device_name(device)->domid))
+                        manager_enqueue(manager, device, true);
+        }
+}
+
+/* Reads a device's nodes; a new device is claimed here. */
+static int manager_read(Manager *manager, Device *device)
+{
+        _cleanup_(node_set_clear) NodeSet nodes = { 0 };
+        const DeviceName *name = device_name(device);
+        int r;
+
+        r = store_read(manager->services.store, name, &nodes);
+        if (r == -EAGAIN) {
+                manager_enqueue(manager, device, true);
+                return 0;
+        }
+        if (r < 0)
+                return r;
+        device_update(device, &nodes, store_domain_exists(manager->services.store, name->domid));
+        return 0;
+}
+
+/* With the last device of a guest goes the guest's slice. */
+static void manager_stop_guest(Manager *manager, uint16_t domid)
+{
+        char slice[DEVICE_UNIT_MAX];
+        GHashTableIter iter;
+        Device *device;
+
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
+                if (device_name(device)->domid == domid && device_state(device) != DEVICE_RELEASED)
+                        return;
+        }
+        device_name_guest_slice(domid, slice);
+        units_stop_other(manager->services.units, slice);
+}
+
+static void manager_reconcile(Manager *manager, Device *device)
+{
+        DeviceState before = device_state(device);
+        bool lives = device_reconcile(device);
+
+        if (device_state(device) == DEVICE_RELEASED && before != DEVICE_RELEASED)
+                manager_stop_guest(manager, device_name(device)->domid);
+        if (lives)
+                return;
+        g_hash_table_remove(manager->queue, device);
+        g_hash_table_remove(manager->devices, device_name(device));
+        device_free(device);
+}
+
+/* One line for people: "systemctl status xen-virtiod" shows it. */
+static void manager_report(Manager *manager)
+{
+        g_autoptr(GHashTable) guests = g_hash_table_new(NULL, NULL);
+        unsigned int n_devices = 0, n_failed = 0, n_guests;
+        GHashTableIter iter;
+        Device *device;
+        char *status;
+
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
+                if (device_state(device) == DEVICE_RELEASED)
+                        continue;
+                n_devices++;
+                n_failed += device_state(device) == DEVICE_FAILED;
+                g_hash_table_add(guests, GUINT_TO_POINTER(device_name(device)->domid));
+        }
+        n_guests = g_hash_table_size(guests);
+        status = g_strdup_printf("%u device%s for %u guest%s%s", n_devices,
+                                 n_devices == 1 ? "" : "s", n_guests, n_guests == 1 ? "" : "s",
+                                 n_failed > 0 ? ", some of them failed" : "");
+        if (!manager->ready || g_strcmp0(status, manager->status) != 0)
+                sd_notifyf(0, "%sSTATUS=%s", manager->ready ? "" : "READY=1\n", status);
+        manager->ready = true;
+        g_free(manager->status);
+        manager->status = status;
+}
+
+/*
+ * Looks at every device in the queue. All are read, and the new ones claimed, before anything is
+ * started for one of them: a claim has milliseconds until the guest runs, the rest has seconds.
+ */
+static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
+{
+        g_autoptr(GHashTable) queue = NULL;
+        Manager *manager = userdata;
+        GHashTableIter iter;
+        void *device, *read;
+        int r = 0;
+
+        if (manager->list_due)
+                r = manager_list(manager);
+        if (manager->domains_due)
+                manager_check_domains(manager);
+        queue = manager->queue;
+        manager->queue = g_hash_table_new(NULL, NULL);
+
+        g_hash_table_iter_init(&iter, queue);
+        while (r >= 0 && g_hash_table_iter_next(&iter, &device, &read)) {
+                if (GPOINTER_TO_INT(read))
+                        r = manager_read(manager, device);
+        }
+        if (r < 0) {
+                log_error_errno(NULL, r, "cannot read xenstore: %m");
+                return r;
+        }
+        g_hash_table_iter_init(&iter, queue);
+        while (g_hash_table_iter_next(&iter, &device, NULL))
+                manager_reconcile(manager, device);
+        manager_report(manager);
+        return 0;
+}
+
+static void manager_on_found(void *userdata, const DeviceName *name, const Launch *launch)
+{
+        Manager *manager = userdata;
+
+        manager_add(manager, device_adopt(&manager->services, name, launch));
+}
+
+/* Opens a folder, and makes it where that is left to us. */
+static int folder_open(const char *path, mode_t mode)
+{
+        int fd;
+
+        if (mkdir(path, mode) < 0 && errno != EEXIST) {
+                log_error_errno(NULL, -errno, "%s: %m", path);
+                return -errno;
+        }
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) {
+                log_error_errno(NULL, -errno, "%s: %m", path);
+                return -errno;
+        }
+        return fd;
+}
+
+static int manager_open(Manager *manager)
+{
+        static const char *const profile_folders[] = { SYSCONFDIR "/backends", DATADIR "/backends",
+                                                       NULL };
+        DeviceServices *services = &manager->services;
+        int r;
+
+        services->rundir = folder_open(RUN_DIRECTORY, 0700);
+        if (services->rundir < 0)
+                return services->rundir;
+        services->unitdir = folder_open(DROPIN_UNIT_DIRECTORY, 0755);
+        if (services->unitdir < 0)
+                return services->unitdir;
+        services->profiles = profiles_load(profile_folders);
+
+        r = claims_open(&services->claims);
+        if (r < 0) {
+                log_error_errno(NULL, r, "cannot open Xen's device model interface: %m");
+                return r;
+        }
+        r = store_open(manager_on_change, manager, &services->store);
+        if (r < 0) {
+                log_error_errno(NULL, r, "cannot connect to xenstore: %m");
+                return r;
+        }
+        r = units_new(manager->event, &services->units);
+        if (r < 0)
+                log_error_errno(NULL, r, "cannot watch systemd: %m");
+        return r;
+}
+
+static int manager_start(Manager *manager)
+{
+        int r;
+
+        r = sd_event_add_defer(manager->event, &manager->pass, manager_on_pass, manager);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(manager->pass, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_io(manager->event, &manager->watch,
+                                    store_fd(manager->services.store), EPOLLIN, manager_on_watch,
+                                    manager);
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(manager->watch, true);
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(manager->pass, true);
+        if (r >= 0)
+                r = run_state_list(manager->services.rundir, manager_on_found, manager);
+        if (r < 0)
+                log_error_errno(NULL, r, "cannot start: %m");
+        return r;
+}
+
+int manager_new(sd_event *event, Manager **ret_manager)
+{
+        Manager *manager = g_new0(Manager, 1);
+        int r;
+
+        manager->event = sd_event_ref(event);
+        manager->devices = g_hash_table_new(name_hash, name_equal);
+        manager->queue = g_hash_table_new(NULL, NULL);
+        manager->services = (DeviceServices){
+                .event = event,
+                .rundir = -1,
+                .unitdir = -1,
+                .enqueue = manager_enqueue,
+                .userdata = manager,
+        };
+        r = manager_open(manager);
+        if (r >= 0)
+                r = manager_start(manager);
+        if (r < 0) {
+                manager_free(manager);
+                return r;
+        }
+        log_info(NULL, "serving the devices of domain %u", store_domid(manager->services.store));
+
+        *ret_manager = manager;
+        return 0;
+}
+
+Manager *manager_free(Manager *manager)
+{
+        GHashTableIter iter;
+        Device *device;
+
+        if (!manager)
+                return NULL;
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device))
+                device_free(device);
+        g_hash_table_unref(manager->devices);
+        g_hash_table_unref(manager->queue);
+        sd_event_source_disable_unref(manager->pass);
+        sd_event_source_disable_unref(manager->watch);
+        units_free(manager->services.units);
+        store_close(manager->services.store);
+        claims_close(manager->services.claims);
+        profiles_free(manager->services.profiles);
+        fd_closep(&manager->services.rundir);
+        fd_closep(&manager->services.unitdir);
+        g_free(manager->status);
+        sd_event_unref(manager->event);
+        g_free(manager);
+        return NULL;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "orchestrator/reconcile.h"
+
+#include "orchestrator/clock.h"
+
+static const char *const action_names[_ACTION_MAX] = {
+        [ACTION_NONE] = "none",
+        [ACTION_CLAIM] = "claim",
+        [ACTION_ANSWER] = "answer",
+        [ACTION_START_BACKEND] = "start-backend",
+        [ACTION_START_FRONTEND] = "start-frontend",
+        [ACTION_STOP] = "stop",
+        [ACTION_RELEASE] = "release",
+        [ACTION_CLOSE] = "close",
+        [ACTION_FORGET] = "forget",
+};
+
+const char *action_name(Action action)
+{
+        return action_names[action];
+}
+
+/* The action if its time has come, or nothing but an earlier wake-up. */
+static Action when(Action action, uint64_t after, uint64_t now_usec, uint64_t *wake)
+{
+        if (now_usec >= after)
+                return action;
+        if (after < *wake)
+                *wake = after;
+        return ACTION_NONE;
+}
+
+static Action reconcile_serve(const Desired *desired, const Observed *observed, uint64_t now_usec,
+                              uint64_t *wake)
+{
+        Action action = ACTION_NONE;
+
+        if (!observed->claimed)
+                return when(ACTION_CLAIM, observed->claim_after, now_usec, wake);
+
+        if (observed->xenbus == XENBUS_INITIALISING &&
+            (desired->answer_early || observed->frontend == UNIT_UP))
+                return ACTION_ANSWER;
+
+        if (observed->backend == UNIT_DOWN)
+                action = when(ACTION_START_BACKEND, observed->backend_after, now_usec, wake);
+        if (action != ACTION_NONE)
+                return action;
+
+        /* A frontend without a backend could but fail: it waits until there is one to wait for. */
+        if (observed->frontend == UNIT_DOWN &&
+            (observed->backend == UNIT_STARTING || observed->backend == UNIT_UP))
+                action = when(ACTION_START_FRONTEND, observed->frontend_after, now_usec, wake);
+        return action;
+}
+
+static Action reconcile_end(const Desired *desired, const Observed *observed, uint64_t now_usec,
+                            uint64_t *wake)
+{
+        if (observed->claimed) {
+                if (!observed->stop_requested)
+                        return ACTION_STOP;
+                if (observed->slice == UNIT_DOWN)
+                        return ACTION_RELEASE;
+                /* Told to stop, and yet up: the systemd that was told is not the one that runs. */
+                if (observed->slice == UNIT_UP && now_usec < observed->stop_deadline)
+                        return ACTION_STOP;
+                return when(ACTION_RELEASE, observed->stop_deadline, now_usec, wake);
+        }
+        if (desired->wish == WISH_CLOSE)
+                return ACTION_CLOSE;
+        if (desired->wish == WISH_GONE)
+                return ACTION_FORGET;
+        return ACTION_NONE;
+}
+
+Action reconcile(const Desired *desired, const Observed *observed, uint64_t now_usec,
+                 uint64_t *ret_wake_usec)
+{
+        *ret_wake_usec = USEC_NEVER;
+
+        if (observed->stop_requested)
+                return reconcile_end(desired, observed, now_usec, ret_wake_usec);
+
+        switch (desired->wish) {
+        case WISH_UNCLEAR:
+                return ACTION_NONE;
+        case WISH_SERVE:
+                return reconcile_serve(desired, observed, now_usec, ret_wake_usec);
+        case WISH_CLOSE:
+        case WISH_CLOSED:
+        case WISH_DEAD:
+        case WISH_GONE:
+                return reconcile_end(desired, observed, now_usec, ret_wake_usec);
+        }
+        return ACTION_NONE;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * When to try again what has failed: after 0.1 s, then twice as long each time up to 60 s, each
+ * 0 to 20 % longer so that many devices do not try in step. 60 s of health forget the past. There
+ * is no last try: a guest waits for its device as long as it lives.
+ *
+ * Pure: the time and the random number are parameters.
+ */
+
+#include <stdint.h>
+
+#include "orchestrator/clock.h"
+
+#define RESTART_DELAY_MIN_USEC (100 * USEC_PER_MSEC)
+#define RESTART_DELAY_MAX_USEC (60 * USEC_PER_SEC)
+#define RESTART_HEALTHY_USEC   (60 * USEC_PER_SEC)
+
+/* All zero is the start: nothing failed, try at once. */
+typedef struct Restart {
+        unsigned int failures;  /* in a row */
+        uint64_t healthy_since; /* 0: not healthy */
+        uint64_t not_before;    /* when the next try may start */
+} Restart;
+
+/* It works, from now on. */
+void restart_note_healthy(Restart *restart, uint64_t now_usec);
+
+/* It failed. random is any number; the same one gives the same delay. */
+void restart_note_failure(Restart *restart, uint64_t now_usec, uint32_t random);

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "orchestrator/units.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "orchestrator/restart.h"
+
+/*
+ * systemd's own socket, which root may use: it works without a message bus, and does not go when
+ * the message bus does. A direct connection has no names, gets all signals without asking for them,
+ * and does not need Subscribe().
+ */
+#define PRIVATE_SOCKET "/run/systemd/private"
+
+#define SYSTEMD_NAME      "org.freedesktop.systemd1"
+#define SYSTEMD_PATH      "/org/freedesktop/systemd1"
+#define SYSTEMD_UNIT_PATH "/org/freedesktop/systemd1/unit"
+#define SYSTEMD_MANAGER   "org.freedesktop.systemd1.Manager"
+#define LOCAL_NAME        "org.freedesktop.DBus.Local"
+#define LOCAL_PATH        "/org/freedesktop/DBus/Local"
+
+/* All units of ours, services and slices. */
+#define UNITS_PATTERN "xen-virtio-*"
+
+/* One call at a time for each unit; a later order makes the answer to an earlier one uninteresting.
+ */
+typedef enum Order {
+        ORDER_NONE,
+        ORDER_START,
+        ORDER_STOP,
+} Order;
+
+#define RESULT_SIZE 32
+
+struct Units {
+        sd_event *event;
+        GHashTable *table; /* name → Unit, not owned */
+        Restart restart;   /* of the connection */
+
+        /* The connection, NULL if there is none. */
+        sd_bus *bus;
+        sd_bus_slot *job_removed, *unit_removed, *disconnected, *list;
+        sd_event_source *reconnect;
+        const char *sender; /* of systemd's signals */
+        bool settled;       /* the units' states have been read */
+};
+
+struct Unit {
+        Units *units;
+        char *name;
+        char *path; /* of its object */
+        UnitHandler *handler;
+        void *userdata;
+
+        sd_bus_slot *changed, *call;
+        Order order; /* given, and not yet carried out */
+        char *job;   /* the order's job, once systemd has answered */
+
+        UnitPhase state;          /* systemd's ActiveState in our words */
+        char result[RESULT_SIZE]; /* of the last run */
+        int exit_code;            /* si_code: CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0: none yet */
+        int exit_status;
+        char *refusal; /* why systemd refused the order, or NULL */
+};
+
+static int units_connect(Units *units);
+static int units_retry(Units *units, int reason);
+
+static UnitPhase active_state_parse(const char *state)
+{
+        if (strcmp(state, "active") == 0 || strcmp(state, "reloading") == 0)
+                return UNIT_UP;
+        if (strcmp(state, "activating") == 0)
+                return UNIT_STARTING;
+        if (strcmp(state, "deactivating") == 0)
+                return UNIT_STOPPING;
+        return UNIT_DOWN; /* inactive, failed */
+}
+
+UnitPhase unit_phase(const Unit *unit)
+{
+        if (!unit->units->settled)
+                return UNIT_UNKNOWN;
+        if (unit->order == ORDER_STOP)
+                return UNIT_STOPPING;
+        if (unit->order == ORDER_START && unit->state != UNIT_UP)
+                return UNIT_STARTING;
+        return unit->state;
+}
+
+const char *unit_name(const Unit *unit)
+{
+        return unit->name;
+}
+
+static void unit_set_order(Unit *unit, Order order)
+{
+        unit->order = order;
+        unit->call = sd_bus_slot_unref(unit->call);
+        g_clear_pointer(&unit->job, g_free);
+}
+
+/* Takes over one property, if it is one of those that count; skips it otherwise. */
+static int unit_read_property(Unit *unit, sd_bus_message *message)
+{
+        const char *property, *text;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &property);
+        if (r < 0)
+                return r;
+        if (strcmp(property, "ActiveState") == 0) {
+                r = sd_bus_message_read(message, "v", "s", &text);
+                if (r >= 0)
+                        unit->state = active_state_parse(text);
+        } else if (strcmp(property, "Result") == 0) {
+                r = sd_bus_message_read(message, "v", "s", &text);
+                if (r >= 0)
+                        g_strlcpy(unit->result, text, sizeof(unit->result));
+        } else if (strcmp(property, "ExecMainCode") == 0) {
+                r = sd_bus_message_read(message, "v", "i", &unit->exit_code);
+        } else if (strcmp(property, "ExecMainStatus") == 0) {
+                r = sd_bus_message_read(message, "v", "i", &unit->exit_status);
+        } else {
+                r = sd_bus_message_skip(message, "v");
+        }
+        return r;
+}
+
+/*
+ * PropertiesChanged. systemd sends that of the service before that of the unit, so that the result
+ * is here when the state says that it is over.
+ */
+static int unit_on_changed(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_)
+{
+        Unit *unit = userdata;
+        int r;
+
+        r = sd_bus_message_skip(message, "s");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(message, 'a', "{sv}");
+        while (r >= 0) {
+                r = sd_bus_message_enter_container(message, 'e', "sv");
+                if (r <= 0)
+                        break;
+                r = unit_read_property(unit, message);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(message);
+        }
+        if (r < 0)
+                log_warning(NULL, "%s: cannot read what systemd says: %s, ignoring", unit->name,
+                            strerror(-r));
+        unit->handler(unit->userdata);
+        return 0;
+}
+
+/* The answer to an order: the job, or a refusal. */
+static int unit_on_answer(sd_bus_message *message, void *userdata, sd_bus_error *ret _unused_)
+{
+        const sd_bus_error *error = sd_bus_message_get_error(message);
+        Unit *unit = userdata;
+        const char *job;
+
+        if (!error && sd_bus_message_read(message, "o", &job) >= 0) {
+                unit->job = g_strdup(job);
+                return 0;
+        }
+        g_free(unit->refusal);
+        unit->refusal = g_strdup(error && error->message ? error->message : "no usable answer");
+        log_warning(NULL, "%s: systemd refuses to %s it: %s", unit->name,
+                    unit->order == ORDER_START ? "start" : "stop", unit->refusal);
+        unit_set_order(unit, ORDER_NONE);
+        unit->state = UNIT_DOWN;
+        unit->handler(unit->userdata);
+        return 0;
+}
+
+static void unit_order(Unit *unit, Order order, const char *method)
+{
+        int r;
+
+        if (!unit->units->bus)
+                return;
+        unit_set_order(unit, order);
+        r = sd_bus_call_method_async(unit->units->bus, &unit->call, SYSTEMD_NAME, SYSTEMD_PATH,
+                                     SYSTEMD_MANAGER, method, unit_on_answer, unit, "ss",
+                                     unit->name, "replace");
+        if (r < 0) {
+                log_error_errno(NULL, r, "%s: cannot call %s: %m", unit->name, method);
+                unit_set_order(unit, ORDER_NONE);
+        }
+}
+
+void unit_start(Unit *unit)
+{
+        unit->result[0] = '\0';
+        unit->exit_code = 0;
+        unit->exit_status = 0;
+        g_clear_pointer(&unit->refusal, g_free);
+        unit_order(unit, ORDER_START, "StartUnit");
+}
+
+void unit_stop(Unit *unit)
+{
+        unit_order(unit, ORDER_STOP, "StopUnit");
+}
+
+char *unit_describe_end(const Unit *unit)
+{
+        const char *name;
+
+        if (unit->refusal)
+                return g_strdup_printf("could not be started: %s", unit->refusal);
+        if (strcmp(unit->result, "timeout") == 0)
+                return g_strdup("did not become ready in time");
+        if (unit->exit_code == CLD_EXITED)
+                return g_strdup_printf("exited with status %d", unit->exit_status);
+        if (unit->exit_code == CLD_KILLED || unit->exit_code == CLD_DUMPED) {
+                name = sigabbrev_np(unit->exit_status);
+                return g_strdup_printf("was killed by signal %d (%s)", unit->exit_status,
+                                       name ? name : "?");
+        }
+        if (unit->result[0] != '\0' && strcmp(unit->result, "success") != 0)
+                return g_strdup_printf("could not be started (%s)", unit->result);
+        return g_strdup("ended");
+}
+
+/* Listens to the unit's signals on the present connection. */
+static void unit_attach(Unit *unit)
+{
+        int r;
+
+        r = sd_bus_match_signal_async(unit->units->bus, &unit->changed, unit->units->sender,
+                                      unit->path, "org.freedesktop.DBus.Properties",
+                                      "PropertiesChanged", unit_on_changed, NULL, unit);
+        if (r < 0)
+                log_error_errno(NULL, r, "%s: cannot listen to systemd: %m", unit->name);
+}
+
+static void unit_detach(Unit *unit)
+{
+        unit_set_order(unit, ORDER_NONE);
+        unit->changed = sd_bus_slot_unref(unit->changed);
+}
+
+Unit *unit_new(Units *units, const char *name, UnitHandler *handler, void *userdata)
+{
+        Unit *unit = g_new0(Unit, 1);
+        char *path;
+
+        unit->units = units;
+        unit->name = g_strdup(name);
+        unit->handler = handler;
+        unit->userdata = userdata;
+        unit->state = UNIT_DOWN;
+        if (sd_bus_path_encode(SYSTEMD_UNIT_PATH, name, &path) < 0)
+                g_error("out of memory");
+        unit->path = path;
+        g_hash_table_insert(units->table, unit->name, unit);
+        if (units->bus)
+                unit_attach(unit);
+        return unit;
+}
+
+Unit *unit_free(Unit *unit)
+{
+        if (!unit)
+                return NULL;
+        unit_detach(unit);
+        g_hash_table_remove(unit->units->table, unit->name);
+        g_free(unit->refusal);
+        g_free(unit->name);
+        free(unit->path);
+        g_free(unit);
+        return NULL;
+}
+
+void units_stop_other(Units *units, const char *name)
+{
+        int r = -ENOTCONN;
+
+        if (units->bus)
+                r = sd_bus_call_method_async(units->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH,
+                                             SYSTEMD_MANAGER, "StopUnit", NULL, NULL, "ss", name,
+                                             "replace");
+        if (r < 0)
+                log_error_errno(NULL, r, "%s: cannot stop it: %m", name);
+}
+
+/* JobRemoved: the signals about what the job has done to the unit came before it. */
+static int units_on_job_removed(sd_bus_message *message, void *userdata,
+                                sd_bus_error *error _unused_)
+{
+        const char *job, *name, *result;
+        Units *units = userdata;
+        Unit *unit;
+
+        if (sd_bus_message_read(message, "uoss", NULL, &job, &name, &result) < 0)
+                return 0;
+        unit = g_hash_table_lookup(units->table, name);
+        if (!unit || g_strcmp0(unit->job, job) != 0)
+                return 0;
+        if (unit->order == ORDER_STOP)
+                unit->state = UNIT_DOWN;
+        unit_set_order(unit, ORDER_NONE);
+        unit->handler(unit->userdata);
+        return 0;
+}
+
+/* UnitRemoved: it ended, and systemd has forgotten it. */
+static int units_on_unit_removed(sd_bus_message *message, void *userdata,
+                                 sd_bus_error *error _unused_)
+{
+        Units *units = userdata;
+        const char *name;
+        Unit *unit;
+
+        if (sd_bus_message_read(message, "so", &name, NULL) < 0)
+                return 0;
+        unit = g_hash_table_lookup(units->table, name);
+        if (!unit)
+                return 0;
+        unit->state = UNIT_DOWN;
+        unit->handler(unit->userdata);
+        return 0;
+}
+
+/* The answer to ListUnitsByPatterns: what is not in it is not running. */
+static int units_on_list(sd_bus_message *message, void *userdata, sd_bus_error *ret _unused_)
+{
+        Units *units = userdata;
+        const char *name, *state;
+        GHashTableIter iter;
+        Unit *unit;
+        int r;
+
+        r = -sd_bus_message_get_errno(message);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(message, 'a', "(ssssssouso)");
+        if (r < 0)
+                return units_retry(units, r);
+
+        g_hash_table_iter_init(&iter, units->table);
+        while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&unit))
+                unit->state = UNIT_DOWN;
+        while (sd_bus_message_read(message, "(ssssssouso)", &name, NULL, NULL, &state, NULL, NULL,
+                                   NULL, NULL, NULL, NULL) > 0) {
+                unit = g_hash_table_lookup(units->table, name);
+                if (unit)
+                        unit->state = active_state_parse(state);
+        }
+
+        units->settled = true;
+        restart_note_healthy(&units->restart, clock_now_usec());
+        g_hash_table_iter_init(&iter, units->table);
+        while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&unit))
+                unit->handler(unit->userdata);
+        return 0;
+}
+
+static void units_disconnect(Units *units)
+{
+        GHashTableIter iter;
+        Unit *unit;
+
+        units->settled = false;
+        g_hash_table_iter_init(&iter, units->table);
+        while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&unit))
+                unit_detach(unit);
+        units->job_removed = sd_bus_slot_unref(units->job_removed);
+        units->unit_removed = sd_bus_slot_unref(units->unit_removed);
+        units->disconnected = sd_bus_slot_unref(units->disconnected);
+        units->list = sd_bus_slot_unref(units->list);
+        units->bus = sd_bus_close_unref(units->bus);
+}
+
+static int units_on_reconnect(sd_event_source *source _unused_, uint64_t usec _unused_,
+                              void *userdata)
+{
+        Units *units = userdata;
+
+        units_disconnect(units);
+        return units_connect(units);
+}
+
+/* The connection is gone, or could not be made: later again. */
+static int units_retry(Units *units, int reason)
+{
+        restart_note_failure(&units->restart, clock_now_usec(), g_random_int());
+        log_error_errno(NULL, reason, "no connection to systemd: %m, trying again");
+        units->settled = false;
+        units->reconnect = sd_event_source_unref(units->reconnect);
+        return sd_event_add_time(units->event, &units->reconnect, CLOCK_MONOTONIC,
+                                 units->restart.not_before, 0, units_on_reconnect, units);
+}
+
+static int units_on_disconnected(sd_bus_message *message _unused_, void *userdata,
+                                 sd_bus_error *error _unused_)
+{
+        return units_retry(userdata, -ECONNRESET);
+}
+
+/* Opens systemd's own socket, or the message bus where that is not to be had. */
+static int bus_open(sd_bus **ret_bus, const char **ret_sender)
+{
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
+        int r;
+
+        if (access(PRIVATE_SOCKET, W_OK) < 0) {
+                *ret_sender = SYSTEMD_NAME;
+                return sd_bus_open_system(ret_bus);
+        }
+        r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_address(bus, "unix:path=" PRIVATE_SOCKET);
+        if (r >= 0)
+                r = sd_bus_start(bus);
+        if (r < 0)
+                return r;
+
+        *ret_sender = NULL;
+        *ret_bus = steal_pointer(bus);
+        return 0;
+}
+
+/* The order: listen first, then ask for the states, so that no change falls between the two. */
+static int units_listen(Units *units)
+{
+        GHashTableIter iter;
+        Unit *unit;
+        int r;
+
+        r = sd_bus_match_signal(units->bus, &units->disconnected, NULL, LOCAL_PATH, LOCAL_NAME,
+                                "Disconnected", units_on_disconnected, units);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(units->bus, &units->job_removed, units->sender,
+                                              SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
+                                              units_on_job_removed, NULL, units);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(units->bus, &units->unit_removed, units->sender,
+                                              SYSTEMD_PATH, SYSTEMD_MANAGER, "UnitRemoved",
+                                              units_on_unit_removed, NULL, units);
+        if (r >= 0 && units->sender)
+                r = sd_bus_call_method_async(units->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH,
+                                             SYSTEMD_MANAGER, "Subscribe", NULL, NULL, NULL);
+        if (r < 0)
+                return r;
+
+        g_hash_table_iter_init(&iter, units->table);
+        while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&unit))
+                unit_attach(unit);
+        return sd_bus_call_method_async(units->bus, &units->list, SYSTEMD_NAME, SYSTEMD_PATH,
+                                        SYSTEMD_MANAGER, "ListUnitsByPatterns", units_on_list,
+                                        units, "asas", 0, 1, UNITS_PATTERN);
+}
+
+/* Fails only if the event loop does: anything else is tried again. */
+static int units_connect(Units *units)
+{
+        int r;
+
+        r = bus_open(&units->bus, &units->sender);
+        if (r >= 0)
+                r = sd_bus_attach_event(units->bus, units->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = units_listen(units);
+        return r < 0 ? units_retry(units, r) : 0;
+}
+
+int units_new(sd_event *event, Units **ret_units)
+{
+        Units *units = g_new0(Units, 1);
+        int r;
+
+        units->event = sd_event_ref(event);
+        units->table = g_hash_table_new(g_str_hash, g_str_equal);
+        r = units_connect(units);
+        if (r < 0) {
+                units_free(units);
+                return r;
+        }
+
+        *ret_units = units;
+        return 0;
+}
+
+Units *units_free(Units *units)
+{
+        if (!units)
+                return NULL;
+        units_disconnect(units);
+        sd_event_source_disable_unref(units->reconnect);
+        g_hash_table_unref(units->table);
+        sd_event_unref(units->event);
+        g_free(units);
+        return NULL;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * systemd's units, over its own D-Bus interface. Every call is asynchronous; what is known of a
+ * unit is a cache that systemd's signals keep up to date. A lost connection (systemd re-executes
+ * itself when it is upgraded) is made again, and all units are asked for anew.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "common/macros.h"
+#include "orchestrator/reconcile.h"
+
+typedef struct Units Units;
+typedef struct Unit Unit;
+
+/* Called after something about the unit has changed, to take a note and no more. */
+typedef void UnitHandler(void *userdata);
+
+/* Starts to connect. Returns 0 or a negative errno. */
+int units_new(sd_event *event, Units **ret_units) _warn_unused_;
+
+/* All units have to be freed before. */
+Units *units_free(Units *units);
+
+/* Stops a unit that nobody looks after, and does not wait for it. */
+void units_stop_other(Units *units, const char *name);
+
+/* Looks after the unit of that name. Only one Unit for each name. */
+Unit *unit_new(Units *units, const char *name, UnitHandler *handler, void *userdata);
+
+/* The unit itself goes on. */
+Unit *unit_free(Unit *unit);
+
+const char *unit_name(const Unit *unit);
+
+UnitPhase unit_phase(const Unit *unit);
+
+/*
+ * Orders a start or a stop. The phase changes at once; what comes of it shows later, a refusal as
+ * UNIT_DOWN.
+ */
+void unit_start(Unit *unit);
+void unit_stop(Unit *unit);
+
+/*
+ * Says why the unit is down, as the end of a sentence that begins with its role: "exited with
+ * status 1", "was killed by signal 9 (KILL)". The caller frees it.
+ */
+char *unit_describe_end(const Unit *unit);
