@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Guests: their disks, their xl.cfg, what they do, and what they say on their console."""
+
+import shlex
+from dataclasses import dataclass
+
+from .guest import cpio
+from .ui import LabError
+
+GUEST_FOLDER = "/srv/guests"
+# What a guest does when xl asks it to go. Its init is a shell script, which would not listen.
+POWER_SCRIPT = "#!/bin/busybox sh\nexec /bin/busybox {} -f\n"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """An ext4 image in dom0 with files of known sums."""
+
+    path: str
+    mode: str = "rw"
+
+    def entry(self, number):
+        """The entry for xl.cfg."""
+        return (f"{self.path},raw,xvd{'abcdefgh'[number]},{self.mode},"
+                "backendtype=standalone,specification=virtio")
+
+
+def make_disk(host, name, mode="rw", megabytes=24, files=6):
+    """An image with some random files and the list of their sums, SUMS."""
+    path = f"{GUEST_FOLDER}/{name}.img"
+    tree = f"{GUEST_FOLDER}/{name}.tree"
+    host.check(f"mkdir -p {tree} && cd {tree} && "
+               f"for i in $(seq {files}); do head -c $((i * 100000)) /dev/urandom > file$i; done && "
+               "sha256sum file* > SUMS && "
+               f"mke2fs -q -F -t ext4 -d {tree} {path} {megabytes}M && rm -r {tree}")
+    return Disk(path, mode)
+
+
+class Guest:
+    """A guest that runs a shell script."""
+
+    def __init__(self, host, name, disks, script, memory=192, vcpus=1):
+        self.host = host
+        self.name = name
+        self.config = f"{GUEST_FOLDER}/{name}.cfg"
+        self.log = f"/var/log/xen/console/guest-{name}.log"
+        self._write_initrd(script)
+        disk_lines = ",\n    ".join(f'"{disk.entry(n)}"' for n, disk in enumerate(disks))
+        self.text = (f'name = "{name}"\nmemory = {memory}\nvcpus = {vcpus}\n'
+                     f'kernel = "/srv/lab/guest-kernel"\n'
+                     f'ramdisk = "{GUEST_FOLDER}/{name}.initrd"\n'
+                     'extra = "console=hvc0 quiet"\non_crash = "preserve"\n'
+                     f'disk = [\n    {disk_lines}\n]\n')
+        (host.lab.share / f"{name}.cfg").write_text(self.text, encoding="utf-8")
+        host.check(f"cp /mnt/lab/{name}.cfg {self.config}; rm -f {self.log}")
+
+    def _write_initrd(self, script):
+        archive = cpio({"guest.sh": script.encode(),
+                        "sbin/poweroff": POWER_SCRIPT.format("poweroff").encode(),
+                        "sbin/reboot": POWER_SCRIPT.format("reboot").encode()})
+        (self.host.lab.share / f"{self.name}.cpio").write_bytes(archive)
+        initrd = f"{GUEST_FOLDER}/{self.name}.initrd"
+        # The kernel looks for a second archive at a multiple of four bytes.
+        self.host.check(f"mkdir -p {GUEST_FOLDER} && cp /srv/lab/guest-initrd {initrd} && "
+                        f"truncate -s %4 {initrd} && cat /mnt/lab/{self.name}.cpio >> {initrd}")
+
+    def create(self, timeout=60):
+        """xl create, which has to succeed; returns the seconds it took."""
+        result, seconds = self.host.timed(f"xl create {self.config}", timeout)
+        if result.status:
+            raise LabError(f"xl create: {result.output}\n{self.host.story()}")
+        return seconds
+
+    def domid(self):
+        """The guest's domid now."""
+        return int(self.host.check(f"xl domid {self.name}"))
+
+    def console(self):
+        """All that the guest has written so far."""
+        return self.host.run(f"cat {self.log}").output
+
+    def wait_for(self, text, timeout=90, count=1):
+        """Waits until the guest has written a line with this text that often."""
+        self.host.wait(f"[ $(grep -c -- {shlex.quote(text)} {self.log} 2>/dev/null || echo 0) "
+                       f"-ge {count} ]", timeout,
+                       f"{self.name} did not say \"{text}\"; it said:\n{self.console()}")
+
+    def wait_gone(self, timeout=60):
+        """Waits until Xen knows no domain of this name."""
+        self.host.wait(f"! xl domid {self.name} >/dev/null 2>&1", timeout,
+                       f"{self.name} is still there")
+
+    def destroy(self):
+        """xl destroy; returns the seconds it took."""
+        result, seconds = self.host.timed(f"xl destroy {self.name}")
+        if result.status:
+            raise LabError(f"xl destroy: {result.output}")
+        return seconds
+
+    def units(self, role):
+        """The names of this guest's units: role is "frontend" or "backend"."""
+        return self.host.check(
+            "systemctl list-units --plain --no-legend "
+            f"'xen-virtio-{role}@{self.domid()}-*' | cut -d ' ' -f 1").split()
+
+    def pids(self):
+        """The main process of each of its units."""
+        units = self.units("frontend") + self.units("backend")
+        return {unit: self.host.check(f"systemctl show -P MainPID {unit}").strip()
+                for unit in units}
+
+
+def check_image(host, disk, command=""):
+    """dom0's verdict on an image after the guest: clean, and what a command says in it."""
+    host.check(f"e2fsck -f -n {disk.path}")
+    if command:
+        host.check(f"mkdir -p /mnt/image && mount -o loop,ro,noload {disk.path} /mnt/image && "
+                   f"(cd /mnt/image && {command}); status=$?; umount /mnt/image; exit $status")

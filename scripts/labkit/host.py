@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""dom0 of a booted lab, as tests and the demo see it."""
+
+import re
+import shlex
+import time
+
+from .ui import LabError
+
+UNITS = "systemctl list-units --all --plain --no-legend 'xen-virtio-*'"
+PROCESSES = "pgrep --list-full 'qemu-storage|xen-virtio-fro|qemu-system'"
+
+
+class Host:
+    """Runs commands in dom0 and knows where things are."""
+
+    def __init__(self, lab, kernel):
+        self.lab = lab
+        self.kernel = kernel
+
+    def __str__(self):
+        return self.kernel
+
+    def run(self, command, timeout=120):
+        """Runs a shell line; returns .status and .output."""
+        return self.lab.run(command, timeout=timeout)
+
+    def check(self, command, timeout=120):
+        """Runs a shell line that has to succeed; returns what it printed."""
+        result = self.run(command, timeout)
+        if result.status:
+            raise LabError(f"{command}: status {result.status}\n{result.output}")
+        return result.output
+
+    def wait(self, condition, timeout=60, why=""):
+        """Waits in dom0 until a shell condition holds."""
+        loop = (f"timeout {timeout} sh -c "
+                + shlex.quote(f"until {condition}; do busybox usleep 50000; done"))
+        result = self.run(loop, timeout + 30)
+        if result.status:
+            raise LabError(f"{why or condition}: not within {timeout} s\n{self.story()}")
+
+    def timed(self, command, timeout=120):
+        """Runs a shell line; returns its result and how long it took by dom0's clock."""
+        result = self.run("read start _ < /proc/uptime; " + command + "; status=$?; "
+                          "read end _ < /proc/uptime; echo; echo took $start $end; exit $status",
+                          timeout)
+        start, end = map(float, re.search(r"took (\S+) (\S+)\s*$", result.output).groups())
+        return result, end - start
+
+    def story(self, lines=60):
+        """What the journal tells of us, for the message of a failing test."""
+        return self.run(f"journalctl --no-pager -o short-monotonic -n {lines} -u xen-virtiod "
+                        "-u 'xen-virtio-*'; xl list; " + UNITS).output
+
+    def journal(self, *fields, output="cat"):
+        """Messages of the journal with these fields, "VIRTIO_DEVICE=5-disk-51712"."""
+        return self.check(f"journalctl --no-pager -o {output} " + " ".join(fields))
+
+    def leftovers(self):
+        """What there still is of any device of ours; an empty text if all is clean."""
+        return self.run(
+            f"{UNITS} | grep -v '^xen-virtio.slice'; {PROCESSES}; "
+            "find /run/xen-virtio /run/xen-virtio-frontend -mindepth 1 2>/dev/null; "
+            "ls -d /run/systemd/system/xen-virtio-* 2>/dev/null; "
+            "xenstore-ls -f /local/domain/0/backend 2>/dev/null | grep -E 'virtio(_disk)?/[0-9]+/'; "
+            "xl list | tail -n +3").output
+
+    def expect_clean(self, timeout=15):
+        """All has to be gone soon: units, processes, sockets, folders, nodes and domains."""
+        deadline = time.monotonic() + timeout
+        while (left := self.leftovers().strip()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        if left:
+            raise LabError(f"left behind:\n{left}\n{self.story()}")
