@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What xl does to a guest while it works with its disks, and what is left afterwards: nothing."""
+
+import pytest
+
+from lab import scripts
+from labkit.domu import Guest, check_image, make_disk
+
+
+@pytest.fixture
+def working(dom0):
+    """A guest that writes and reads two disks all the time."""
+    disks = [make_disk(dom0, f"work{n}") for n in range(2)]
+    guest = Guest(dom0, "working", disks, scripts.WORK, vcpus=2)
+    guest.create()
+    guest.wait_for("guest: round 1")
+    return guest
+
+
+def rounds(guest):
+    """How far the guest has come."""
+    return guest.console().count("guest: round")
+
+
+def test_destroy_under_load(dom0, working, figures):
+    seconds = working.destroy()
+    figures("xl destroy under I/O", f"{seconds:.2f} s")
+    assert seconds < 2
+    dom0.expect_clean()
+
+
+def test_pause_and_unpause(dom0, working):
+    for _ in range(3):
+        dom0.check("xl pause working")
+        dom0.check("sleep 0.5")
+        dom0.check("xl unpause working")
+    before = rounds(working)
+    working.wait_for("guest: round", count=before + 2)
+    assert "FAILED" not in working.console()
+
+
+def test_reboot(dom0, working):
+    first = working.domid()
+    before = rounds(working)
+    dom0.check("xl reboot working")
+    working.wait_for("sums of /dev/vda are right", count=2)
+    working.wait_for("guest: round", count=before + 2)
+    assert working.domid() != first
+    assert not dom0.run(f"ls /run/xen-virtio | grep '^{first}-'").output
+    assert "FAILED" not in working.console()
+
+
+def test_shutdown(dom0, working):
+    dom0.check("xl shutdown -w working", timeout=60)
+    dom0.expect_clean()
+
+
+def test_guest_ends_by_itself(dom0):
+    disk = make_disk(dom0, "ends")
+    guest = Guest(dom0, "ends", [disk], scripts.WRITE_FILES)
+    guest.create()
+    guest.wait_gone()
+    dom0.expect_clean()
+    check_image(dom0, disk)
+
+
+def test_backend_that_hangs_does_not_hold_up_destroy_for_long(dom0, working, figures):
+    for unit in working.units("backend"):
+        dom0.check(f"systemctl kill --signal=STOP {unit}")
+    seconds = working.destroy()
+    figures("xl destroy with a hung backend", f"{seconds:.2f} s")
+    assert seconds < 11
+    dom0.expect_clean()

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A guest works with its disks, and dom0 agrees with it afterwards."""
+
+import shlex
+
+import pytest
+
+from lab import scripts
+from labkit.domu import Disk, Guest, check_image, make_disk
+
+GUEST_FILES = "sha256sum -c SUMS && sha256sum -c GUEST_SUMS && [ $(ls guest | wc -l) = 3 ]"
+
+
+def test_guest_reads_and_writes_its_disk(dom0, figures):
+    disk = make_disk(dom0, "main")
+    guest = Guest(dom0, "main", [disk], scripts.WRITE_FILES)
+    figures("xl create", f"{guest.create():.2f} s")
+    device = f"{guest.domid()}-disk-51712"
+    processes = dom0.check("pgrep --list-full qemu")
+    assert "qemu-storage-daemon" in processes and "qemu-system" not in processes
+    guest.wait_for("guest: done")
+    guest.wait_gone()
+    check_image(dom0, disk, GUEST_FILES)
+    story = dom0.journal(f"VIRTIO_DEVICE={device}")
+    assert "claimed MMIO range 0x2000000" in story
+    assert "the backend answered" in story
+    dom0.expect_clean()
+
+
+def test_read_only_disk_is_untouched(dom0):
+    disk, fixed = make_disk(dom0, "own"), make_disk(dom0, "fixed", "r")
+    before = dom0.check(f"sha256sum {fixed.path}")
+    guest = Guest(dom0, "readonly", [disk, fixed], scripts.READ_ONLY)
+    guest.create()
+    guest.wait_for("guest: done")
+    guest.wait_gone()
+    assert dom0.check(f"sha256sum {fixed.path}") == before
+    check_image(dom0, disk, "grep -q own own")
+
+
+def test_two_guests_with_two_disks_each(dom0):
+    disks = {name: [make_disk(dom0, f"{name}{n}") for n in range(2)] for name in ("left", "right")}
+    guests = [Guest(dom0, name, mine, scripts.WRITE_FILES, vcpus=2) for name, mine in disks.items()]
+    for guest in guests:
+        guest.create()
+    for guest in guests:
+        guest.wait_for("guest: done")
+        guest.wait_gone()
+    for mine in disks.values():
+        for disk in mine:
+            check_image(dom0, disk, GUEST_FILES)
+
+
+def test_driver_is_bound_again_and_again(dom0):
+    disk = make_disk(dom0, "rebind")
+    guest = Guest(dom0, "rebind", [disk], scripts.REBIND)
+    guest.create()
+    guest.wait_for("guest: done")
+    guest.wait_gone()
+    check_image(dom0, disk, "[ $(cat rebound) = 3 ]")
+
+
+def test_block_device_as_disk(dom0):
+    disk = make_disk(dom0, "loop")
+    device = dom0.check(f"losetup --find --show {disk.path}").strip()
+    guest = Guest(dom0, "blockdev", [Disk(device)], scripts.WRITE_FILES)
+    guest.create()
+    guest.wait_for("guest: done")
+    guest.wait_gone()
+    dom0.expect_clean()
+    dom0.check(f"losetup --detach {device}")
+    check_image(dom0, disk, GUEST_FILES)
+
+
+@pytest.mark.parametrize("name", ["per%cent", "dollar$HOME", "sp ace", "%{disk.path}"])
+def test_unusual_image_names(dom0, name):
+    """Names that a shell, systemd or our own expansion would take apart."""
+    disk = make_disk(dom0, "plain")
+    odd = f"/srv/guests/{name}.img"
+    dom0.check(f"mv {disk.path} {shlex.quote(odd)}")
+    guest = Guest(dom0, "names", [Disk(odd)], scripts.WRITE_FILES)
+    guest.create()
+    guest.wait_for("guest: done")
+    guest.wait_gone()
+    dom0.check(f"e2fsck -f -n {shlex.quote(odd)}")

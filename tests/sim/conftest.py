@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Puts a guest, a frontend and a backend together."""
+
+import os
+
+import pytest
+
+from sim.backend import ScriptedBackend, StorageDaemon
+from sim.frontend import Frontend
+from sim.guest import Disk
+from sim.memory import MIB
+from sim.xen import BASE, IRQ, Xen
+
+INSTANCE = "5-disk-51712"
+BLOCK_DEVICE_ID = 2
+LAUNCH = f"""VERSION=1
+UUID=01234567-89ab-cdef-0123-456789abcdef
+SERVER=0
+BASE={BASE:#x}
+IRQ={IRQ}
+DEVICE_ID={BLOCK_DEVICE_ID}
+MEMORY_KIB={{memory_kib}}
+GRANT_USAGE=0
+"""
+
+
+class Machine:
+    """All parts of one test. They are made when asked for, and ended and checked at its end."""
+
+    def __init__(self, build, directory, memory_size, n_vcpus):
+        self.program = build.path / "tests/sim/xen-virtio-frontend-sim"
+        self.directory = directory
+        self.folder = directory / INSTANCE
+        self.socket = str(self.folder / "backend.sock")
+        self.xen = Xen(memory_size, n_vcpus)
+        self.folder.mkdir()
+        self.write_launch(LAUNCH.format(memory_kib=memory_size // 1024))
+        self._parts = []
+
+    def write_launch(self, text):
+        """Writes the launch file."""
+        (self.folder / "launch").write_text(text)
+
+    def frontend(self):
+        """Starts a frontend. A former one must be dead."""
+        frontend = Frontend(self.program, str(self.directory), INSTANCE, self.xen.plug(),
+                            len(self.xen.vcpus))
+        self._parts.append(frontend)
+        return frontend
+
+    def image(self, size=MIB):
+        """Makes a disk image of random bytes."""
+        path = self.directory / "disk.img"
+        path.write_bytes(os.urandom(size))
+        return path
+
+    def storage_daemon(self, image, **kwargs):
+        """Starts qemu-storage-daemon on the image."""
+        return self._add_backend(StorageDaemon, image, **kwargs)
+
+    def scripted_backend(self, *args, **kwargs):
+        """Starts a backend that does as it is told."""
+        return self._add_backend(ScriptedBackend, *args, **kwargs)
+
+    def _add_backend(self, kind, *args, **kwargs):
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        backend = kind(self.socket, *args, **kwargs)
+        self._parts.append(backend)
+        return backend
+
+    def disk(self, vcpu=0):
+        """The guest's driver."""
+        return Disk(self.xen, vcpu)
+
+    def close(self):
+        """Ends all, the frontend first, and fails if anything was wrong with any of it."""
+        errors = []
+        self._parts.sort(key=lambda part: not isinstance(part, Frontend))
+        for end in [part.stop for part in self._parts] + [self.xen.close]:
+            try:
+                end()
+            except AssertionError as error:
+                errors.append(str(error))
+        if errors:
+            pytest.fail("\n".join(errors), pytrace=False)
+
+
+@pytest.fixture
+def make_machine(build, tmp_path):
+    """Makes a machine with so much memory and so many vCPUs."""
+    machines = []
+
+    def make(memory_size=64 * MIB, n_vcpus=1):
+        machines.append(Machine(build, tmp_path, memory_size, n_vcpus))
+        return machines[-1]
+
+    yield make
+    for machine in machines:
+        machine.close()
+
+
+@pytest.fixture
+def machine(make_machine):
+    """A small machine with one vCPU."""
+    return make_machine()

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs the real frontend program, as systemd would."""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from sim.xen import DEADLINE
+
+# A sanitizer's report ends the program with a status that nothing else uses.
+SANITIZER_STATUS = 99
+SANITIZERS = {
+    "ASAN_OPTIONS": f"exitcode={SANITIZER_STATUS}:detect_leaks=1",
+    "UBSAN_OPTIONS": f"print_stacktrace=1:halt_on_error=1:exitcode={SANITIZER_STATUS}",
+    "LSAN_OPTIONS": f"exitcode={SANITIZER_STATUS}",
+}
+
+
+class Frontend:
+    """One process. What it inherits comes from Xen.plug()."""
+
+    def __init__(self, program, run_directory, instance, inherited, n_vcpus):
+        self._ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify_path = tempfile.mktemp(prefix="notify-", dir=run_directory)
+        self._ready.bind(self._notify_path)
+        self.log_path = tempfile.mktemp(prefix="frontend-", suffix=".log", dir=run_directory)
+        simulation = ",".join(f"{name}:{fd}" for name, fd in inherited.items())
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [program, "--run-directory", run_directory, instance],
+                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": self._notify_path,
+                     "XEN_VIRTIO_SIM": f"{simulation},vcpus:{n_vcpus}"} | SANITIZERS,
+                pass_fds=tuple(inherited.values()), stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT)
+        for fd in inherited.values():
+            os.close(fd)
+
+    @property
+    def log(self):
+        """All that it has said."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def is_ready(self, timeout=DEADLINE):
+        """Whether it says READY=1 in that time."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            self._ready.settimeout(left)
+            try:
+                if b"READY=1" in self._ready.recv(4096).split(b"\n"):
+                    return True
+            except TimeoutError:
+                break
+        return False
+
+    def wait_ready(self, timeout=DEADLINE):
+        """Waits until it says READY=1. Returns itself."""
+        assert self.is_ready(timeout), f"the frontend is not ready after {timeout} s:\n{self.log}"
+        return self
+
+    def wait_exit(self, timeout=DEADLINE):
+        """Waits until it ends by itself. Returns its exit status."""
+        return self.process.wait(timeout)
+
+    def kill(self):
+        """Ends it as a crash would."""
+        self.process.kill()
+        self.process.wait(DEADLINE)
+
+    def stop(self):
+        """Ends it as systemd does, unless it has been ended. Fails if it did anything wrong."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        try:
+            status = self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            status = "SIGTERM ignored"
+        self._ready.close()
+        assert status in (0, -signal.SIGKILL), f"frontend ends with {status}:\n{self.log}"
+
+    @property
+    def pid(self):
+        """Its process id."""
+        return self.process.pid
+
+    def descriptors(self):
+        """What it has open: a name for each descriptor."""
+        folder = f"/proc/{self.pid}/fd"
+        return {fd: os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)}
+
+    def cpu_seconds(self):
+        """The processor time that it has used so far."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

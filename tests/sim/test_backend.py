@@ -1,0 +1,450 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Backends that are late, die, come back, or lie: the guest always gets its answer."""
+
+import os
+import struct
+import time
+
+import pytest
+
+from sim.backend import (F_CONFIG, F_MQ, F_REPLY_ACK, GET_CONFIG, GET_FEATURES,
+                         GET_PROTOCOL_FEATURES, GET_QUEUE_NUM, GET_VRING_BASE,
+                         PROTOCOL_FEATURES_BIT, SET_FEATURES, SET_MEM_TABLE, SET_OWNER,
+                         SET_PROTOCOL_FEATURES, SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_CALL,
+                         SET_VRING_ENABLE, SET_VRING_KICK, SET_VRING_NUM, Hangup)
+from sim.guest import DEVICE_ID, DRIVER_OK, MAGIC_VALUE, NEEDS_RESET, SECTOR, STATUS, VERSION_1
+from sim.memory import MIB
+from sim.xen import INPROCESS, INVALIDATE
+
+ANSWER_TIMEOUT = 5.0  # VHOST_ANSWER_TIMEOUT_USEC
+HOLD = 10.0  # FRONTEND_HOLD_USEC
+
+
+# Late.
+
+def test_accesses_wait_for_a_late_backend(make_machine):
+    machine = make_machine(n_vcpus=2)
+    frontend = machine.frontend()
+    first, second = machine.xen.vcpus
+    first.begin(DEVICE_ID)
+    assert not frontend.is_ready(timeout=0.5)
+    assert first.state == INPROCESS
+    second.begin(0, kind=INVALIDATE)  # is answered meanwhile
+    second.finish()
+    second.begin(0, kind=77)
+    second.finish()
+    machine.storage_daemon(machine.image(MIB))
+    start = time.monotonic()
+    assert first.finish() == 2
+    assert time.monotonic() - start < 1
+    frontend.wait_ready()
+    machine.disk().start().read_sectors(0, 1)
+
+
+@pytest.mark.plain_build(reason="waits for long")
+def test_no_device_when_the_backend_does_not_come(machine):
+    frontend = machine.frontend()
+    disk = machine.disk()
+    start = time.monotonic()
+    assert disk.identify(timeout=HOLD + 2) == 0
+    assert HOLD - 1 < time.monotonic() - start < HOLD + 2
+    assert disk.identify() == 0  # at once from now on
+    assert not frontend.is_ready(timeout=0)
+    machine.storage_daemon(machine.image(MIB))
+    frontend.wait_ready()  # it never stopped trying
+    machine.disk().start().read_sectors(0, 1)
+
+
+def test_a_backend_that_dies_before_it_answers(machine):
+    def die(connection, reply):
+        raise Hangup
+    backend = machine.scripted_backend(misbehave={GET_FEATURES: die}, times=3)
+    machine.frontend().wait_ready()
+    assert len(backend.connections) == 4
+    machine.disk().start()
+
+
+# Dies while it is used.
+
+def test_a_backend_that_is_killed(machine):
+    image = machine.image(MIB)
+    backend = machine.storage_daemon(image)
+    machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    disk.read_sectors(0, 1)
+    interrupts = machine.xen.interrupts
+
+    backend.kill()
+    machine.xen.wait_interrupt(interrupts + 1)  # a change of the configuration, says
+    assert disk.handle_interrupt() & 2
+    assert disk.status & NEEDS_RESET
+    disk.notify()
+    assert disk.read(MAGIC_VALUE) and disk.capacity == MIB // SECTOR
+
+    machine.storage_daemon(image)
+    disk.start()
+    assert disk.read_sectors(0, 1) == image.read_bytes()[:SECTOR]
+
+
+def test_driver_starts_while_the_backend_is_away(machine):
+    image = machine.image(MIB)
+    backend = machine.storage_daemon(image)
+    machine.frontend().wait_ready()
+    backend.kill()
+    disk = machine.disk()
+    disk.start()
+    request = disk.submit(0, 0, SECTOR)
+    disk.notify()
+    machine.storage_daemon(image)
+    assert disk.complete(request) == (0, image.read_bytes()[:SECTOR])
+
+
+def test_a_backend_that_is_killed_again_and_again(machine):
+    image = machine.image(MIB)
+    machine.frontend()
+    disk = machine.disk()
+    for sector in range(5):
+        backend = machine.storage_daemon(image)
+        disk.identify()
+        while True:  # until the frontend has noticed that the old backend is gone
+            disk.start()
+            request = disk.submit(0, sector, SECTOR)
+            disk.notify()
+            try:
+                status, data = disk.complete(request, timeout=0.5)
+                break
+            except AssertionError:
+                assert disk.status & NEEDS_RESET
+        assert (status, data) == (0, image.read_bytes()[sector * SECTOR:(sector + 1) * SECTOR])
+        backend.kill()
+
+
+def test_a_backend_with_less_to_offer_comes_back(machine):
+    """Features that the driver uses are gone: it cannot go on, but can start again without."""
+    backend = machine.scripted_backend()
+    machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    backend.kill()
+    backend = machine.scripted_backend()
+    backend.features = VERSION_1 | PROTOCOL_FEATURES_BIT
+    machine.xen.wait_interrupt(1)
+    assert disk.status & NEEDS_RESET
+    backend.wait_request(GET_CONFIG)
+    disk.start()
+    assert disk.features == VERSION_1
+
+
+# Lies. Each entry replaces the sending of one answer.
+
+def silent(connection, reply):
+    """No answer."""
+
+
+def hang(connection, reply):
+    """Neither an answer, nor a look at anything that comes later."""
+    while connection.socket.recv(4096):
+        pass
+    raise Hangup
+
+
+def hangup(connection, reply):
+    """The connection ends."""
+    raise Hangup
+
+
+def one_byte(connection, reply):
+    """The connection ends after a byte."""
+    connection.send_bytes(b"\x01")
+    raise Hangup
+
+
+def half_an_answer(connection, reply):
+    """The payload is cut short, the connection lives."""
+    connection.send_bytes(struct.pack("<III", reply.request, reply.flags, len(reply.payload)) +
+                          reply.payload[:-1])
+
+
+def wrong_request(connection, reply):
+    """The answer to another request."""
+    reply.request += 1
+    connection.send(reply)
+
+
+def not_a_reply(connection, reply):
+    """Without the reply flag."""
+    reply.flags = 1
+    connection.send(reply)
+
+
+def other_version(connection, reply):
+    """Version 2 of the protocol."""
+    reply.flags = 2 | 4
+    connection.send(reply)
+
+
+def unknown_flags(connection, reply):
+    """Flags that do not belong to answers."""
+    reply.flags |= 0xfffffff8
+    connection.send(reply)
+
+
+def too_short(connection, reply):
+    """A smaller payload than the answer has."""
+    reply.payload = reply.payload[:-1]
+    connection.send(reply)
+
+
+def too_long(connection, reply):
+    """A larger one."""
+    reply.payload += b"\0"
+    connection.send(reply)
+
+
+def empty(connection, reply):
+    """None at all: for GET_CONFIG, the protocol's way to say no."""
+    reply.payload = b""
+    connection.send(reply)
+
+
+def huge(connection, reply):
+    """A header that promises 4 GiB."""
+    connection.send_bytes(struct.pack("<III", reply.request, reply.flags, 0xffffffff) + b"\0" * 99)
+
+
+def descriptors(connection, reply):
+    """Descriptors, which no answer carries."""
+    with open("/dev/null", "rb") as null:
+        connection.send(reply, [null.fileno()] * 10)
+
+
+def twice(connection, reply):
+    """One answer too many."""
+    connection.send(reply)
+    connection.send(reply)
+
+
+LIES = [silent, hang, hangup, one_byte, half_an_answer, wrong_request, not_a_reply, other_version,
+        unknown_flags, too_short, too_long, empty, huge, descriptors, twice]
+SLOW = [silent, hang, half_an_answer]  # are noticed by a deadline
+ANSWERED = {"GET_FEATURES": GET_FEATURES, "GET_PROTOCOL_FEATURES": GET_PROTOCOL_FEATURES,
+            "GET_QUEUE_NUM": GET_QUEUE_NUM, "GET_CONFIG": GET_CONFIG, "SET_OWNER": SET_OWNER}
+
+
+@pytest.mark.parametrize("lie", [lie for lie in LIES if lie not in SLOW], ids=lambda l: l.__name__)
+@pytest.mark.parametrize("request_name", ANSWERED)
+def test_lies_while_negotiating(machine, request_name, lie):
+    """The connection is given up, and the next one is as good as if nothing had been."""
+    backend = machine.scripted_backend(misbehave={ANSWERED[request_name]: lie})
+    frontend = machine.frontend()
+    machine.xen.vcpus[0].begin(DEVICE_ID)
+    assert machine.xen.vcpus[0].finish() == 2
+    frontend.wait_ready()
+    backend.wait_for(lambda: len(backend.connections) == 2, "second connection")
+    assert backend.connections[0].closed
+    machine.disk().start()
+
+
+@pytest.mark.plain_build(reason="waits for long")
+@pytest.mark.parametrize("lie", SLOW, ids=lambda l: l.__name__)
+def test_lies_by_omission(machine, lie):
+    machine.scripted_backend(misbehave={GET_FEATURES: lie})
+    frontend = machine.frontend()
+    assert not frontend.is_ready(timeout=ANSWER_TIMEOUT - 1)
+    frontend.wait_ready(timeout=2)
+    machine.disk().start()
+
+
+STARTING = {"SET_FEATURES": SET_FEATURES, "SET_MEM_TABLE": SET_MEM_TABLE,
+            "SET_VRING_NUM": SET_VRING_NUM, "SET_VRING_BASE": SET_VRING_BASE,
+            "SET_VRING_ADDR": SET_VRING_ADDR, "SET_VRING_CALL": SET_VRING_CALL,
+            "SET_VRING_KICK": SET_VRING_KICK, "SET_VRING_ENABLE": SET_VRING_ENABLE}
+
+
+def refusal(connection, reply):
+    """The request failed."""
+    reply.payload = struct.pack("<Q", 22)
+    connection.send(reply)
+
+
+@pytest.mark.parametrize("lie", [hangup, refusal, wrong_request, too_long, descriptors],
+                         ids=lambda l: l.__name__)
+@pytest.mark.parametrize("request_name", STARTING)
+def test_lies_while_starting(machine, request_name, lie):
+    """The driver's DRIVER_OK is answered; it learns that it has to reset; then all is well."""
+    machine.scripted_backend(misbehave={STARTING[request_name]: lie})
+    machine.frontend().wait_ready()
+    disk = machine.disk()
+    disk.negotiate()
+    disk.add_ring()
+    disk.add_status(DRIVER_OK)
+    machine.xen.wait_interrupt(1)
+    assert disk.status & NEEDS_RESET
+    disk.start()
+
+
+@pytest.mark.parametrize("lie", [hangup, wrong_request, too_short, descriptors],
+                         ids=lambda l: l.__name__)
+def test_lies_while_stopping(machine, lie):
+    """A reset ends, whatever the backend does."""
+    machine.scripted_backend(misbehave={GET_VRING_BASE: lie})
+    machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    disk.reset()
+    disk.start()
+
+
+@pytest.mark.plain_build(reason="waits for long")
+@pytest.mark.parametrize("request_name", ["SET_VRING_ENABLE", "GET_VRING_BASE"])
+def test_a_backend_that_hangs(make_machine, request_name):
+    """One vCPU waits, but not for ever; the other one does not notice."""
+    hangs_at = {"SET_VRING_ENABLE": SET_VRING_ENABLE, "GET_VRING_BASE": GET_VRING_BASE}
+    machine = make_machine(n_vcpus=2)
+    machine.scripted_backend(misbehave={hangs_at[request_name]: hang})
+    machine.frontend().wait_ready()
+    disk, other = machine.disk(0), machine.disk(1)
+    disk.negotiate()
+    disk.add_ring()
+    start = time.monotonic()
+    if request_name == "GET_VRING_BASE":
+        disk.add_status(DRIVER_OK)
+        disk.vcpu.begin(STATUS, value=0)
+    else:
+        disk.vcpu.begin(STATUS, value=disk.status | DRIVER_OK)
+    while time.monotonic() - start < ANSWER_TIMEOUT - 1:
+        before = time.monotonic()
+        assert other.read(MAGIC_VALUE)
+        assert time.monotonic() - before < 0.5
+        assert disk.vcpu.state == INPROCESS
+        time.sleep(0.1)
+    disk.vcpu.finish(timeout=3)
+    disk.start()
+
+
+# What it is told.
+
+def test_what_a_backend_hears(machine):
+    """The order of section "Starting" in the protocol's description, and no message more."""
+    backend = machine.scripted_backend()
+    machine.frontend().wait_ready()
+    assert backend.connection.requests() == [GET_FEATURES, GET_PROTOCOL_FEATURES,
+                                             SET_PROTOCOL_FEATURES, SET_OWNER, GET_QUEUE_NUM,
+                                             GET_CONFIG]
+    assert backend.acknowledged == F_MQ | F_REPLY_ACK | F_CONFIG
+    disk = machine.disk().start(queues=2)
+    heard = backend.connection.requests()[6:]
+    ring = {SET_VRING_NUM, SET_VRING_BASE, SET_VRING_ADDR, SET_VRING_CALL, SET_VRING_KICK,
+            SET_VRING_ENABLE}
+    assert heard[:2] == [SET_FEATURES, SET_MEM_TABLE]
+    for name in ring:
+        assert heard.count(name) == 2
+    assert heard.index(SET_VRING_ADDR) < heard.index(SET_VRING_KICK) < heard.index(SET_VRING_ENABLE)
+
+    features = backend.wait_request(SET_FEATURES).u64
+    assert features == disk.features | PROTOCOL_FEATURES_BIT
+    disk.reset()
+    stopped = [message.state for message in backend.connections[0].messages
+               if message.request == GET_VRING_BASE]
+    assert stopped == [(0, 0), (1, 0)]
+
+
+def test_memory_is_described_exactly(machine):
+    backend = machine.scripted_backend()
+    machine.frontend().wait_ready()
+    machine.disk().start()
+    table = backend.wait_request(SET_MEM_TABLE)
+    count, _, *region = struct.unpack("<II4Q", table.payload)
+    bank = machine.xen.memory.banks[0]
+    assert count == 1
+    assert region == [bank.base, bank.size, bank.base, 0]
+    assert len(table.fds) == 1
+    assert os.fstat(table.fds[0]).st_ino == os.fstat(bank.fd).st_ino
+
+
+def test_a_backend_without_protocol_features(machine):
+    """The oldest kind: no acknowledgements, no number of queues, no configuration space."""
+    backend = machine.scripted_backend()
+    backend.features = VERSION_1
+    machine.frontend().wait_ready()
+    machine.disk().start()
+    assert backend.connection.requests()[:2] == [GET_FEATURES, SET_OWNER]
+    assert SET_VRING_ENABLE not in backend.connection.requests()
+
+
+@pytest.mark.parametrize("what", ["no-queues", "no-version-1"])
+def test_a_backend_that_cannot_work(machine, what):
+    """Is asked again and again, slowly, until there is one that can."""
+    backend = machine.scripted_backend()
+    if what == "no-queues":
+        backend.n_queues = 0
+    else:
+        backend.features = PROTOCOL_FEATURES_BIT
+    frontend = machine.frontend()
+    assert not frontend.is_ready(timeout=1)
+    assert 3 < len(backend.connections) < 20
+    assert "lost the backend" in frontend.log
+    backend.n_queues, backend.features = 4, VERSION_1 | PROTOCOL_FEATURES_BIT
+    frontend.wait_ready()
+
+
+# Kicks and calls.
+
+def test_kicks(machine):
+    backend = machine.scripted_backend()
+    machine.frontend().wait_ready()
+    disk = machine.disk().start(queues=2)
+    connection = backend.connection
+    machine.xen.wait_for(lambda: all(connection.take_kicks(queue) for queue in (0, 1)),
+                         "first kick of each ring")
+    for _ in range(7):
+        disk.notify(1)
+    total = 0
+
+    def seven():
+        nonlocal total
+        total += connection.take_kicks(1)
+        return total >= 7
+    machine.xen.wait_for(seven, "seventh kick")
+    assert total == 7
+    assert connection.take_kicks(0) == 0  # and the other ring none
+
+
+def test_calls(machine):
+    backend = machine.scripted_backend()
+    machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    for number in range(1, 8):
+        backend.connection.call()
+        machine.xen.wait_interrupt(number)
+        assert disk.handle_interrupt() == 1
+        assert disk.handle_interrupt() == 0
+    time.sleep(0.1)
+    assert machine.xen.interrupts == 7
+    old_connection = backend.connection
+    disk.reset()
+    old_connection.call()  # of a device that was reset, nobody hears
+    time.sleep(0.1)
+    assert machine.xen.interrupts == 7
+
+
+def test_messages_that_nobody_asked_for(machine):
+    backend = machine.scripted_backend()
+    machine.frontend().wait_ready()
+    machine.disk().start()
+    backend.connection.send_bytes(os.urandom(5000))
+    machine.xen.wait_interrupt(1)
+    assert machine.disk().status & NEEDS_RESET
+    machine.disk().start()
+
+
+def test_a_backend_that_drops_every_connection(machine):
+    """Accepts and closes at once, for ever: costs next to nothing and is not given up."""
+    backend = machine.scripted_backend(misbehave={GET_FEATURES: hangup}, times=1 << 30)
+    frontend = machine.frontend()
+    assert not frontend.is_ready(timeout=2)
+    before, connections = frontend.cpu_seconds(), len(backend.connections)
+    assert not frontend.is_ready(timeout=2)
+    assert frontend.cpu_seconds() - before < 0.1
+    assert len(backend.connections) - connections <= 5
+    assert frontend.log.count("\n") < 20
+    backend.times = 0
+    frontend.wait_ready()

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The frontend as a process: how it starts, ends, is replaced, and what it costs."""
+
+import os
+import signal
+
+import pytest
+
+from sim.conftest import LAUNCH
+from sim.guest import DEVICE_ID, NEEDS_RESET, QUEUE_NOTIFY, SECTOR, STATUS
+from sim.memory import MIB
+from sim.xen import INPROCESS, INVALIDATE, NONE, READY
+
+EX_TEMPFAIL, EX_CONFIG = 75, 78
+
+
+# Adoption: a frontend dies with requests that wait, and the next one answers them.
+
+def test_adopts_requests_that_nobody_took(make_machine):
+    machine = make_machine(n_vcpus=3)
+    machine.storage_daemon(machine.image(MIB))
+    first, second, third = machine.xen.vcpus
+    first.begin(DEVICE_ID)
+    second.begin(0, kind=INVALIDATE)
+    assert (first.state, second.state, third.state) == (READY, READY, NONE)
+    machine.frontend()
+    assert first.finish() == 2
+    second.finish()
+
+
+def test_adopts_requests_of_its_predecessor(make_machine):
+    """Killed with one request taken (INPROCESS) and one not (READY)."""
+    machine = make_machine(n_vcpus=2)
+    frontend = machine.frontend()  # no backend: accesses are held
+    first, second = machine.xen.vcpus
+    first.begin(DEVICE_ID)
+    machine.xen.wait_for(lambda: first.state == INPROCESS, "taken request")
+    os.kill(frontend.pid, signal.SIGSTOP)
+    second.begin(DEVICE_ID)
+    frontend.kill()
+    assert (first.state, second.state) == (INPROCESS, READY)
+
+    machine.storage_daemon(machine.image(MIB))
+    machine.frontend()
+    assert first.finish() == 2
+    assert second.finish() == 2
+
+
+def test_is_killed_at_any_moment(make_machine):
+    """Kills under load; each request is answered once, by one frontend or the next."""
+    machine = make_machine(n_vcpus=2)
+    image = machine.image(MIB)
+    machine.storage_daemon(image)
+    vcpus = machine.xen.vcpus
+    for accesses in range(20, 30):
+        frontend = machine.frontend()
+        for _ in range(accesses):
+            for vcpu in vcpus:
+                vcpu.begin(DEVICE_ID)
+            answers = [vcpu.finish() for vcpu in vcpus]
+            assert answers == [2, 2]
+        for vcpu in vcpus:
+            vcpu.begin(DEVICE_ID)
+        frontend.kill()
+        frontend = machine.frontend()
+        assert [vcpu.finish() for vcpu in vcpus] == [2, 2]
+        frontend.kill()
+
+
+def test_the_device_works_after_a_restart(machine):
+    image = machine.image(MIB)
+    machine.storage_daemon(image)
+    frontend = machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    disk.read_sectors(0, 1)
+    frontend.kill()
+    machine.frontend().wait_ready()
+    disk.start()
+    assert disk.read_sectors(5, 1) == image.read_bytes()[5 * SECTOR:6 * SECTOR]
+
+
+def test_stops_when_told(machine):
+    machine.storage_daemon(machine.image(MIB))
+    frontend = machine.frontend().wait_ready()
+    machine.disk().start()
+    frontend.process.terminate()
+    assert frontend.wait_exit() == 0
+
+
+def test_stops_when_told_before_it_is_ready(machine):
+    frontend = machine.frontend()
+    machine.xen.vcpus[0].begin(DEVICE_ID)
+    machine.xen.wait_for(lambda: machine.xen.vcpus[0].state == INPROCESS, "taken request")
+    frontend.process.terminate()
+    assert frontend.wait_exit() == 0
+
+
+# Starting with the wrong things.
+
+@pytest.mark.parametrize("text", ["", "VERSION=1\n", LAUNCH.format(memory_kib=0),
+                                  LAUNCH.format(memory_kib=65536) + "IRQ=34\n",
+                                  LAUNCH.format(memory_kib=65536).replace("VERSION=1", "VERSION=2"),
+                                  "\0" * 100, "A" * 100000],
+                         ids=["empty", "half", "no-memory", "twice", "version", "nul", "long"])
+def test_bad_launch_file(machine, text):
+    machine.write_launch(text)
+    frontend = machine.frontend()
+    assert frontend.wait_exit() == EX_CONFIG
+    assert "launch" in frontend.log
+    frontend.process.returncode = 0  # as it should be: nothing for the end of the test to say
+
+
+def test_no_launch_file(machine):
+    (machine.folder / "launch").unlink()
+    frontend = machine.frontend()
+    assert frontend.wait_exit() == EX_CONFIG
+    frontend.process.returncode = 0
+
+
+def test_no_such_server(machine):
+    ends = machine.xen.plug
+    machine.xen.plug = lambda: {name: fd for name, fd in ends().items() if name != "page"}
+    frontend = machine.frontend()
+    assert frontend.wait_exit() == EX_TEMPFAIL
+    assert "IOREQ server" in frontend.log
+    frontend.process.returncode = 0
+
+
+# Costs.
+
+def kinds_of_descriptors(frontend):
+    """What a frontend has open, without the numbers of sockets and pipes."""
+    return sorted(name.split(":")[0] for name in frontend.descriptors().values())
+
+
+def test_resets_leak_nothing(machine):
+    machine.storage_daemon(machine.image(MIB))
+    frontend = machine.frontend().wait_ready()
+    disk = machine.disk()
+    disk.start()
+    before = kinds_of_descriptors(frontend)
+    for _ in range(200):
+        disk.start()
+    assert kinds_of_descriptors(frontend) == before
+    assert disk.read_sectors(0, 1)
+
+
+def test_reconnections_leak_nothing(machine):
+    backend = machine.scripted_backend()
+    frontend = machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    before = kinds_of_descriptors(frontend)
+    for number in range(2, 22):
+        backend.connection.close()
+        backend.wait_for(lambda count=number: len(backend.connections) == count, "reconnection")
+        disk.start()
+    assert kinds_of_descriptors(frontend) == before
+
+
+def test_holds_few_descriptors(machine):
+    """No more than it was given, plus what is named here."""
+    machine.storage_daemon(machine.image(MIB))
+    frontend = machine.frontend().wait_ready()
+    machine.disk().start()
+    assert len(frontend.descriptors()) <= 20, frontend.descriptors()
+
+
+@pytest.mark.plain_build(reason="sanitizers take memory of their own")
+def test_maps_no_guest_memory(machine):
+    machine.storage_daemon(machine.image(MIB))
+    frontend = machine.frontend().wait_ready()
+    machine.disk().start().read_sectors(0, 1)
+    with open(f"/proc/{frontend.pid}/maps", encoding="ascii") as maps:
+        shared = [line for line in maps if line.split()[1][3] == "s"]
+    assert len(shared) == 1 and "ioreq" in shared[0]
+
+
+@pytest.mark.plain_build(reason="sanitizers take memory of their own")
+def test_is_small(machine):
+    machine.storage_daemon(machine.image(MIB))
+    frontend = machine.frontend().wait_ready()
+    machine.disk().start().read_sectors(0, 1)
+    with open(f"/proc/{frontend.pid}/status", encoding="ascii") as status:
+        resident = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+    assert resident <= 1024, f"{resident} KiB of its own"
+
+
+def test_guest_cannot_flood_the_log(machine):
+    machine.scripted_backend()
+    frontend = machine.frontend().wait_ready()
+    disk = machine.disk()
+    for _ in range(200):
+        disk.start()
+        disk.notify()
+    for _ in range(200):
+        disk.negotiate()
+        disk.set_queue(0, 3, 0, 0, 0)
+    for _ in range(500):
+        disk.vcpu.begin(0x1ff, 7, 1)
+        disk.vcpu.finish()
+        disk.write(QUEUE_NOTIFY, 1 << 31)
+    disk.write(STATUS, 0)
+    assert frontend.log.count("\n") <= 40, frontend.log[:4000]
+
+
+def test_two_vcpus_reset_at_once(make_machine):
+    machine = make_machine(n_vcpus=2)
+    machine.storage_daemon(machine.image(MIB))
+    machine.frontend().wait_ready()
+    disk = machine.disk()
+    first, second = machine.xen.vcpus
+    for _ in range(50):
+        disk.start()
+        first.begin(STATUS, value=0)
+        second.begin(STATUS, value=0)
+        first.finish()
+        second.finish()
+        assert not disk.status & NEEDS_RESET
+    disk.start().read_sectors(0, 1)

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The hypervisor's side of the simulation, with Xen's rules.
+
+Xen and the frontend share a page of request slots, one for each vCPU. A vCPU that accesses the
+device fills its slot and sends an event; the frontend moves the slot's state forward to RESPONSE
+and notifies; the vCPU takes the answer and goes on. Xen kills a guest whose slot goes backwards or
+holds a state that does not exist: here the test fails.
+"""
+
+import mmap
+import os
+import selectors
+import socket
+import struct
+import threading
+import time
+
+from sim.memory import GuestMemory
+
+SLOT = struct.Struct("<QQIIIHBB")  # struct ioreq: addr data count size vp_eport pad bits type
+STATE_OFFSET = 30
+NONE, READY, INPROCESS, RESPONSE = range(4)
+DIR_READ = 0x20
+DATA_IS_POINTER = 0x10
+COPY, INVALIDATE = 1, 8
+
+BASE, IRQ = 0x2000000, 33
+RANGE_SIZE = 0x200
+DEADLINE = 5.0  # for an answer that nothing holds up; the machine may be busy
+
+
+class GuestCrash(AssertionError):
+    """The frontend did what makes Xen kill the guest."""
+
+
+class Vcpu:
+    """One virtual CPU. read() and write() block, as an instruction does, until answered."""
+
+    def __init__(self, xen, number):
+        self._xen = xen
+        self.number = number
+
+    def read(self, offset, size=4, timeout=DEADLINE):
+        """Loads from the device's range."""
+        self.begin(offset, size)
+        return self.finish(timeout)
+
+    def write(self, offset, value, size=4, timeout=DEADLINE):
+        """Stores to the device's range."""
+        self.begin(offset, size, value)
+        self.finish(timeout)
+
+    def begin(self, offset, size=4, value=None, kind=COPY, count=1, flags=0):
+        """Starts an access: a load if there is no value. Any nonsense is possible."""
+        flags |= DIR_READ if value is None else 0
+        self._xen.request(self.number, (BASE + offset) % (1 << 64), value or 0, count, size, flags,
+                          kind)
+
+    def finish(self, timeout=DEADLINE):
+        """Waits for the answer to the access and returns what was loaded."""
+        return self._xen.response(self.number, timeout)
+
+    @property
+    def state(self):
+        """The state of its slot."""
+        return self._xen.state(self.number)
+
+
+class Xen:
+    """A guest's memory, vCPUs and one IOREQ server that the frontend serves."""
+
+    def __init__(self, memory_size, n_vcpus=1):
+        self.memory = GuestMemory(memory_size)
+        self.vcpus = [Vcpu(self, number) for number in range(n_vcpus)]
+        self.interrupts = 0
+        self._page_fd = os.memfd_create("ioreq")
+        os.ftruncate(self._page_fd, mmap.PAGESIZE)
+        self._page = mmap.mmap(self._page_fd, mmap.PAGESIZE)
+        self._seen = [NONE] * n_vcpus  # the latest state of each slot that was looked at
+        self._errors = []
+        self._changed = threading.Condition()
+        self._selector = selectors.DefaultSelector()
+        self._events = None
+        self._masked, self._pending, self._notified = set(), set(), set()
+        self._stop_read, self._stop_write = os.pipe()
+        self._selector.register(self._stop_read, selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self):
+        """Ends the simulation. Fails if anything was wrong that no vCPU has told yet."""
+        os.close(self._stop_write)
+        self._thread.join()
+        self._unplug()
+        os.close(self._stop_read)
+        self._page.close()
+        os.close(self._page_fd)
+        self.memory.close()
+        self._raise_errors()
+
+    # What a frontend process inherits.
+
+    def plug(self):
+        """Makes the descriptors of a new frontend process, and binds its event channels.
+
+        Returns the process's ends of them by name. The caller closes them after the start.
+        """
+        self._unplug()
+        events, frontend_events = socket.socketpair()
+        notify, frontend_notify = os.pipe()
+        irq, frontend_irq = os.pipe()
+        with self._changed:
+            self._events = events
+            self._masked, self._pending = set(), set()
+            self._register(events, self._on_unmask)
+            self._register(notify, self._on_notify)
+            self._register(irq, self._on_interrupt)
+            for vcpu in self.vcpus:
+                self._notice(vcpu.number)
+                self._send_event(vcpu.number)  # binding makes a port pending
+                if self._seen[vcpu.number] == RESPONSE:
+                    self._notified.add(vcpu.number)  # hypervisor_open() notifies, to be sure
+        frontend_events.setblocking(False)
+        ends = {"page": os.dup(self._page_fd), "events": frontend_events.detach(),
+                "notify": frontend_notify, "irq": frontend_irq}
+        for number, bank in enumerate(self.memory.banks):
+            ends[f"ram{number}"] = os.dup(bank.fd)
+        return ends
+
+    def _register(self, file, handler):
+        os.set_blocking(file if isinstance(file, int) else file.fileno(), False)
+        self._selector.register(file, selectors.EVENT_READ, handler)
+
+    def _unplug(self):
+        with self._changed:
+            for key in list(self._selector.get_map().values()):
+                if key.data:
+                    self._forget(key.fileobj)
+            self._events = None
+
+    def _forget(self, file):
+        self._selector.unregister(file)
+        if isinstance(file, int):
+            os.close(file)
+        else:
+            file.close()
+
+    # A thread serves what the frontend sends.
+
+    def _serve(self):
+        while True:
+            ready = self._selector.select()
+            with self._changed:
+                for key, _ in ready:
+                    if not key.data:
+                        return
+                    if self._selector.get_map().get(key.fd) is key:  # not closed meanwhile
+                        self._receive(key)
+                self._changed.notify_all()
+
+    def _receive(self, key):
+        try:
+            data = os.read(key.fd, 65536)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:  # the frontend is gone
+            if key.fileobj is self._events:
+                self._events = None
+            self._forget(key.fileobj)
+            return
+        for (number,) in struct.iter_unpack("<I", data):
+            key.data(number)
+
+    def _on_unmask(self, vcpu):
+        if vcpu not in self._masked:
+            self._error(f"event channel {vcpu} was not masked")
+        self._masked.discard(vcpu)
+        if vcpu in self._pending:
+            self._send_event(vcpu)
+
+    def _on_notify(self, vcpu):
+        state = self._notice(vcpu)
+        if state != RESPONSE:
+            self._error(f"vCPU {vcpu} is notified in state {state}")
+        self._notified.add(vcpu)
+
+    def _on_interrupt(self, irq):
+        if irq != IRQ:
+            self._error(f"interrupt {irq} is not the device's")
+        self.interrupts += 1
+
+    def _send_event(self, vcpu):
+        """An event channel that is masked remembers an event, once."""
+        if vcpu in self._masked:
+            self._pending.add(vcpu)
+            return
+        self._pending.discard(vcpu)
+        if self._events:
+            self._masked.add(vcpu)
+            try:
+                self._events.send(struct.pack("<I", vcpu))
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the frontend is gone; the next one looks at every slot
+
+    # The slots.
+
+    def state(self, vcpu):
+        """The state of a vCPU's slot, as Xen sees it."""
+        return self._page[vcpu * SLOT.size + STATE_OFFSET] & 0xf
+
+    def _notice(self, vcpu):
+        """Looks at a slot's state, which only Xen itself may lower."""
+        state = self.state(vcpu)
+        if state > RESPONSE or state < self._seen[vcpu]:
+            self._error(f"vCPU {vcpu}: state {self._seen[vcpu]} -> {state}")
+        self._seen[vcpu] = state
+        return state
+
+    def _error(self, text):
+        self._errors.append(GuestCrash(text))
+
+    def _raise_errors(self):
+        if self._errors:
+            raise self._errors[0]
+
+    def request(self, vcpu, address, data, count, size, flags, kind):
+        """A vCPU fills its slot and sends the event."""
+        start = vcpu * SLOT.size
+        with self._changed:
+            assert self.state(vcpu) == NONE, "a vCPU does one thing at a time"
+            self._notified.discard(vcpu)
+            SLOT.pack_into(self._page, start, address, data, count, size, vcpu, 0, flags, kind)
+            self._page[start + STATE_OFFSET] = flags | READY
+            self._seen[vcpu] = READY
+            self._send_event(vcpu)
+
+    def response(self, vcpu, timeout):
+        """Waits for the answer, takes it and frees the slot."""
+        end = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                self._raise_errors()
+                state = self._notice(vcpu)
+                if state == RESPONSE and vcpu in self._notified:
+                    break
+                if time.monotonic() > end:
+                    raise TimeoutError(f"vCPU {vcpu} still waits after {timeout} s, in state {state}")
+                self._changed.wait(0.02)
+            data = SLOT.unpack_from(self._page, vcpu * SLOT.size)[1]
+            self._page[vcpu * SLOT.size + STATE_OFFSET] &= 0xf0
+            self._seen[vcpu] = NONE
+        return data
+
+    def wait_for(self, condition, what, timeout=DEADLINE):
+        """Waits until condition() is true; what the frontend sends is looked at meanwhile."""
+        end = time.monotonic() + timeout
+        with self._changed:
+            while not condition():
+                self._raise_errors()
+                assert time.monotonic() < end, f"no {what} within {timeout} s"
+                self._changed.wait(0.005)
+
+    def wait_interrupt(self, count, timeout=DEADLINE):
+        """Waits until the device has raised so many interrupts since the guest was made."""
+        self.wait_for(lambda: self.interrupts >= count, f"interrupt {count}", timeout)

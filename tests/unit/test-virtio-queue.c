@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The queues of frontend/virtio.h: what a driver may put where, and what it may do with it. */
+
+#include "frontend/virtio.h"
+
+#include <glib.h>
+
+#define BIT(n)           (UINT64_C(1) << (n))
+#define RAM              GUEST_BANK0_BASE
+#define RAM_SIZE         (UINT64_C(1) << 20)
+#define SIZE_MAX_OFFERED 256
+
+static VirtioDevice device_new(uint64_t features)
+{
+        VirtioDevice device = { .device_id = 2, .n_banks = 2 };
+
+        device.banks[0] = (MemoryBank){ RAM, RAM_SIZE };
+        device.banks[1] = (MemoryBank){ GUEST_BANK1_BASE, RAM_SIZE };
+        features |= BIT(VIRTIO_F_VERSION_1);
+        virtio_offer(&device, features, 2, SIZE_MAX_OFFERED, "", 0);
+        virtio_status_write(&device, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+        virtio_driver_features_write(&device, 0, (uint32_t)features);
+        virtio_driver_features_write(&device, 1, (uint32_t)(features >> 32));
+        virtio_status_write(&device, VIRTIO_STATUS_FEATURES_OK);
+        return device;
+}
+
+static const VirtioQueue good = {
+        .size = 16,
+        .descriptor_area = RAM,
+        .driver_area = RAM + 4096,
+        .device_area = RAM + 8192,
+};
+
+static bool queue_becomes_ready(uint64_t features, VirtioQueue queue)
+{
+        VirtioDevice device = device_new(features);
+        VirtioEvent event;
+
+        device.queues[0] = queue;
+        event = virtio_queue_ready_write(&device, 0, true);
+        g_assert_cmpint(event.type, ==,
+                        device.queues[0].ready ? VIRTIO_EVENT_NONE : VIRTIO_EVENT_BROKEN);
+        g_assert_cmpint((device.status & VIRTIO_STATUS_NEEDS_RESET) == 0, ==,
+                        device.queues[0].ready);
+        return device.queues[0].ready;
+}
+
+static void test_sizes(void)
+{
+        for (unsigned int size = 0; size <= UINT16_MAX; size++) {
+                VirtioQueue queue = good;
+                bool power = size > 0 && (size & (size - 1)) == 0;
+
+                queue.size = (uint16_t)size;
+                queue.driver_area = RAM + RAM_SIZE / 4;
+                queue.device_area = RAM + RAM_SIZE / 2;
+                g_assert_cmpint(queue_becomes_ready(0, queue), ==,
+                                power && size <= SIZE_MAX_OFFERED);
+                g_assert_cmpint(queue_becomes_ready(BIT(VIRTIO_F_RING_PACKED), queue), ==,
+                                size > 0 && size <= SIZE_MAX_OFFERED);
+        }
+}
+
+/* The last places of a bank where each area fits, and one step of its alignment beyond. */
+static void test_edges(void)
+{
+        const uint64_t ends[] = { RAM + RAM_SIZE, GUEST_BANK1_BASE + RAM_SIZE };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+                VirtioQueue queue = good;
+
+                queue.descriptor_area = ends[i] - 16 * 16;
+                g_assert_true(queue_becomes_ready(0, queue));
+                queue.descriptor_area += 16;
+                g_assert_false(queue_becomes_ready(0, queue));
+
+                queue = good;
+                queue.driver_area = ends[i] - (6 + 2 * 16);
+                g_assert_true(queue_becomes_ready(0, queue));
+                queue.driver_area += 2;
+                g_assert_false(queue_becomes_ready(0, queue));
+
+                queue = good;
+                queue.device_area = ends[i] - (6 + 8 * 16) - 2;
+                g_assert_true(queue_becomes_ready(0, queue));
+                queue.device_area += 4;
+                g_assert_false(queue_becomes_ready(0, queue));
+        }
+}
+
+static void test_alignment(void)
+{
+        for (unsigned int offset = 0; offset < 16; offset++) {
+                VirtioQueue descriptors = good, driver = good, device = good;
+
+                descriptors.descriptor_area += offset;
+                driver.driver_area += offset;
+                device.device_area += offset;
+                g_assert_cmpint(queue_becomes_ready(0, descriptors), ==, offset == 0);
+                g_assert_cmpint(queue_becomes_ready(0, driver), ==, offset % 2 == 0);
+                g_assert_cmpint(queue_becomes_ready(0, device), ==, offset % 4 == 0);
+        }
+}
+
+static void test_packed(void)
+{
+        VirtioQueue queue = good;
+
+        queue.size = 100; /* no power of two */
+        queue.driver_area = RAM + RAM_SIZE - 4;
+        queue.device_area = GUEST_BANK1_BASE;
+        g_assert_true(queue_becomes_ready(BIT(VIRTIO_F_RING_PACKED), queue));
+        g_assert_false(queue_becomes_ready(0, queue));
+        queue.driver_area += 2;
+        g_assert_false(queue_becomes_ready(BIT(VIRTIO_F_RING_PACKED), queue));
+}
+
+/* Whether an area lies in RAM, with numbers that cannot wrap. */
+static bool area_oracle(uint64_t address, uint64_t length, uint64_t alignment)
+{
+        const uint64_t bases[] = { RAM, GUEST_BANK1_BASE };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(bases); i++) {
+                if (address >= bases[i] &&
+                    (unsigned __int128)address + length <= (unsigned __int128)bases[i] + RAM_SIZE)
+                        return address % alignment == 0;
+        }
+        return false;
+}
+
+static uint64_t random_address(void)
+{
+        static const uint64_t edges[] = {
+                0,       RAM,     RAM + RAM_SIZE, GUEST_BANK1_BASE,   GUEST_BANK1_BASE + RAM_SIZE,
+                BIT(32), BIT(63), UINT64_MAX,     RAM + RAM_SIZE / 2,
+        };
+        uint64_t edge = edges[g_test_rand_int_range(0, G_N_ELEMENTS(edges))];
+
+        return edge +
+               (uint64_t)(int64_t)g_test_rand_int_range(-2200, 2200) * (g_test_rand_bit() ? 4 : 1);
+}
+
+static void test_random_addresses(void)
+{
+        unsigned int n_good = 0;
+
+        for (unsigned int i = 0; i < 500000; i++) {
+                const uint16_t n = (uint16_t)(1 << g_test_rand_int_range(0, 9));
+                VirtioQueue queue = good;
+                bool expected;
+
+                queue.size = n;
+                queue.descriptor_area = g_test_rand_bit() ? RAM : random_address();
+                queue.driver_area = g_test_rand_bit() ? RAM : random_address();
+                queue.device_area = g_test_rand_bit() ? RAM : random_address();
+                expected = area_oracle(queue.descriptor_area, UINT64_C(16) * n, 16) &&
+                           area_oracle(queue.driver_area, 6 + UINT64_C(2) * n, 2) &&
+                           area_oracle(queue.device_area, 6 + UINT64_C(8) * n, 4);
+                n_good += expected;
+                g_assert_cmpint(queue_becomes_ready(0, queue), ==, expected);
+        }
+        g_assert_cmpuint(n_good, >, 1000);
+}
+
+static void test_order(void)
+{
+        VirtioDevice device = device_new(0);
+
+        /* Twice is once, and a queue that does not exist is nothing. */
+        device.queues[0] = device.queues[1] = good;
+        g_assert_cmpint(virtio_queue_ready_write(&device, 0, false).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(virtio_queue_ready_write(&device, 0, true).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(virtio_queue_ready_write(&device, 0, true).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(virtio_queue_ready_write(&device, 2, true).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(virtio_queue_ready_write(&device, UINT16_MAX, true).type, ==,
+                        VIRTIO_EVENT_NONE);
+        g_assert_cmphex(device.status & VIRTIO_STATUS_NEEDS_RESET, ==, 0);
+
+        /* A kick before DRIVER_OK is no kick. */
+        g_assert_cmpint(virtio_notify(&device, 0).type, ==, VIRTIO_EVENT_NONE);
+        virtio_status_write(&device, 0xf);
+        g_assert_cmpint(virtio_notify(&device, 0).type, ==, VIRTIO_EVENT_NOTIFY);
+        g_assert_cmpint(virtio_notify(&device, 1).type, ==, VIRTIO_EVENT_NONE);
+        for (unsigned int shift = 1; shift < 32; shift++)
+                g_assert_cmpint(virtio_notify(&device, UINT32_C(1) << shift).type, ==,
+                                VIRTIO_EVENT_NONE);
+
+        /* A queue may be taken away at any time, but not be added. */
+        g_assert_cmpint(virtio_queue_ready_write(&device, 0, false).type, ==,
+                        VIRTIO_EVENT_QUEUE_STOP);
+        g_assert_cmpint(virtio_notify(&device, 0).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(virtio_queue_ready_write(&device, 1, true).type, ==, VIRTIO_EVENT_BROKEN);
+        g_assert_false(device.queues[1].ready);
+}
+
+static void test_before_features_ok(void)
+{
+        VirtioDevice device = device_new(0);
+
+        virtio_status_write(&device, 0);
+        device.queues[0] = good;
+        g_assert_cmpint(virtio_queue_ready_write(&device, 0, true).type, ==, VIRTIO_EVENT_BROKEN);
+}
+
+int main(int argc, char *argv[])
+{
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/virtio-queue/sizes", test_sizes);
+        g_test_add_func("/virtio-queue/edges", test_edges);
+        g_test_add_func("/virtio-queue/alignment", test_alignment);
+        g_test_add_func("/virtio-queue/packed", test_packed);
+        g_test_add_func("/virtio-queue/random-addresses", test_random_addresses);
+        g_test_add_func("/virtio-queue/order", test_order);
+        g_test_add_func("/virtio-queue/before-features-ok", test_before_features_ok);
+        return g_test_run();
+}
