@@ -19,7 +19,7 @@ typedef struct LogContext {
         uint16_t domid;     /* used only if device is not NULL */
 } LogContext;
 
-/* MESSAGE_ID of the events in a device's life; stable, see docs/journal-messages.md. */
+/* MESSAGE_ID of the events in a device's life; stable, listed in xen-virtiod(8). */
 #define LOG_ID_DEVICE_SEEN      "7c1d7f4b3f0a4c55a2a1f9b1d5f0c001"
 #define LOG_ID_DEVICE_CLAIMED   "7c1d7f4b3f0a4c55a2a1f9b1d5f0c002"
 #define LOG_ID_DEVICE_READY     "7c1d7f4b3f0a4c55a2a1f9b1d5f0c003"

@@ -7,12 +7,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* A request that waits for its answer. */
-typedef struct Waiting {
-        VhostQuery query;
-        uint64_t deadline_usec;
-} Waiting;
-
 struct VhostClient {
         int fd;
         sd_event_source *io;
@@ -23,7 +17,7 @@ struct VhostClient {
         bool dead; /* failed is going to be called, or has been */
         int error;
         const char *reason;
-        Waiting waiting[VHOST_WAITING_MAX]; /* a ring: the oldest is at waiting[first] */
+        VhostQuery waiting[VHOST_WAITING_MAX]; /* a ring: the oldest is at waiting[first] */
         unsigned int first, n_waiting;
         size_t received; /* bytes of the answer that is being read */
         VhostUserHeader header;
@@ -44,15 +38,13 @@ static void client_fail(VhostClient *client, int error, const char *reason)
         sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
 }
 
-static uint64_t client_now(const VhostClient *client)
+static uint64_t answer_timeout(const VhostQuery *query)
 {
-        uint64_t now = 0;
-
-        sd_event_now(sd_event_source_get_event(client->timer), CLOCK_MONOTONIC, &now);
-        return now;
+        return query->request == VHOST_USER_SET_MEM_TABLE ? VHOST_MEMORY_TIMEOUT_USEC
+                                                          : VHOST_ANSWER_TIMEOUT_USEC;
 }
 
-/* The timer stands at the oldest request's deadline. */
+/* A backend works off one request after the other, so the time runs for the oldest only. */
 static void timer_update(VhostClient *client)
 {
         if (client->dead)
@@ -61,7 +53,8 @@ static void timer_update(VhostClient *client)
                 sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
                 return;
         }
-        sd_event_source_set_time(client->timer, client->waiting[client->first].deadline_usec);
+        sd_event_source_set_time_relative(client->timer,
+                                          answer_timeout(&client->waiting[client->first]));
         sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
 }
 
@@ -87,10 +80,7 @@ static void waiting_push(VhostClient *client, const VhostQuery *query)
                 client_fail(client, -ENOBUFS, "too many requests wait for the backend");
                 return;
         }
-        client->waiting[place] = (Waiting){
-                .query = *query,
-                .deadline_usec = client_now(client) + VHOST_ANSWER_TIMEOUT_USEC,
-        };
+        client->waiting[place] = *query;
         client->n_waiting++;
         if (client->n_waiting == 1)
                 timer_update(client);
@@ -200,7 +190,7 @@ static const char *payload_check(const VhostUserPayload *payload, const VhostQue
 /* The answer is complete. Returns whether the client still exists after its function was called. */
 static bool answer_deliver(VhostClient *client)
 {
-        const VhostQuery query = client->waiting[client->first].query;
+        const VhostQuery query = client->waiting[client->first];
         VhostUserPayload payload = client->payload;
         bool freed = false;
 
@@ -252,8 +242,7 @@ static void receive_fail(VhostClient *client, int error)
 /* Reads one answer. Returns whether there may be another one. */
 static bool answer_receive(VhostClient *client)
 {
-        const VhostQuery *query =
-                client->n_waiting > 0 ? &client->waiting[client->first].query : NULL;
+        const VhostQuery *query = client->n_waiting > 0 ? &client->waiting[client->first] : NULL;
         const char *reason;
         int r;
 

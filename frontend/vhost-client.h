@@ -24,8 +24,12 @@ typedef void (*VhostFailed)(void *userdata, int error, const char *reason);
 /* An answer has come, and is well-formed. payload lives during the call; NULL for a plain ack. */
 typedef void (*VhostAnswered)(void *userdata, const VhostUserPayload *payload);
 
-/* How long a backend may take for an answer, counted from the request. */
+/*
+ * How long a backend may take for an answer, counted from the time when it had nothing else to
+ * answer. To map a guest's memory takes a hypercall for each page.
+ */
 #define VHOST_ANSWER_TIMEOUT_USEC UINT64_C(5000000)
+#define VHOST_MEMORY_TIMEOUT_USEC UINT64_C(60000000)
 
 /* Requests that wait for an answer at a time: enough for one ring's set-up, by far. */
 #define VHOST_WAITING_MAX 32

@@ -40,6 +40,7 @@ struct VhostSession {
         VhostSessionState state;
         sd_event_source *retry;
         uint64_t retry_usec;
+        uint64_t drain_deadline; /* CLOCK_MONOTONIC, microseconds */
         VhostClient *client;
         uint64_t backend_features;
         uint64_t protocol_features;
@@ -111,25 +112,38 @@ static int connection_open(VhostSession *session)
 }
 
 /*
+ * The rings are stopped and the connection is closed. That nobody serves the socket says that the
+ * backend is gone; any other failure says nothing, and is tried again until the time is up.
+ */
+static void drain_retry(VhostSession *session, int error)
+{
+        uint64_t now = 0;
+
+        sd_event_now(session->event, CLOCK_MONOTONIC, &now);
+        if (error != -ENOENT && error != -ECONNREFUSED && now < session->drain_deadline)
+                return;
+        session_set_state(session, VHOST_SESSION_DISCONNECTED);
+        session->ops->stopped(session->userdata);
+}
+
+/*
  * A connection may be accepted by a backend that is about to end, so the whole handshake counts as
  * the attempt, not connect() alone.
  */
 static int connect_attempt(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         VhostSession *session = userdata;
-        const bool draining = session->state == VHOST_SESSION_DRAINING;
+        int r = connection_open(session);
 
-        if (connection_open(session) >= 0) {
-                if (!draining)
-                        session_set_state(session, VHOST_SESSION_NEGOTIATING);
-                negotiation_begin(session);
+        if (r < 0) {
+                retry_schedule(session);
+                if (session->state == VHOST_SESSION_DRAINING)
+                        drain_retry(session, r);
                 return 0;
         }
-        retry_schedule(session);
-        if (draining) {
-                session_set_state(session, VHOST_SESSION_DISCONNECTED);
-                session->ops->stopped(session->userdata);
-        }
+        if (session->state == VHOST_SESSION_DISCONNECTED)
+                session_set_state(session, VHOST_SESSION_NEGOTIATING);
+        negotiation_begin(session);
         return 0;
 }
 
@@ -385,13 +399,20 @@ static void queue_stopped(void *userdata, const VhostUserPayload *payload _unuse
         queue_stop(session);
 }
 
+static void drain_begin(VhostSession *session)
+{
+        connection_close(session);
+        session_set_state(session, VHOST_SESSION_DRAINING);
+        sd_event_now(session->event, CLOCK_MONOTONIC, &session->drain_deadline);
+        session->drain_deadline += VHOST_ANSWER_TIMEOUT_USEC;
+        vhost_session_open(session);
+}
+
 /* Stops one ring after the other, and then lets the end of the connection drain the backend. */
 static void queue_stop(VhostSession *session)
 {
         if (session->started == 0) {
-                connection_close(session);
-                session_set_state(session, VHOST_SESSION_DRAINING);
-                vhost_session_open(session);
+                drain_begin(session);
                 return;
         }
         session->queue = (uint16_t)__builtin_ctzll(session->started);
