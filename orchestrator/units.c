@@ -4,14 +4,13 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "orchestrator/restart.h"
+#include "orchestrator/unit-status.h"
 
 /*
  * systemd's own socket, which root may use: it works without a message bus, and does not go when
@@ -38,8 +37,6 @@ typedef enum Order {
         ORDER_STOP,
 } Order;
 
-#define RESULT_SIZE 32
-
 struct Units {
         sd_event *event;
         GHashTable *table; /* name → Unit, not owned */
@@ -64,26 +61,11 @@ struct Unit {
         Order order; /* given, and not yet carried out */
         char *job;   /* the order's job, once systemd has answered */
 
-        UnitPhase state;          /* systemd's ActiveState in our words */
-        char result[RESULT_SIZE]; /* of the last run */
-        int exit_code;            /* si_code: CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0: none yet */
-        int exit_status;
-        char *refusal; /* why systemd refused the order, or NULL */
+        UnitStatus status; /* as systemd has reported it */
 };
 
 static int units_connect(Units *units);
 static int units_retry(Units *units, int reason);
-
-static UnitPhase active_state_parse(const char *state)
-{
-        if (strcmp(state, "active") == 0 || strcmp(state, "reloading") == 0)
-                return UNIT_UP;
-        if (strcmp(state, "activating") == 0)
-                return UNIT_STARTING;
-        if (strcmp(state, "deactivating") == 0)
-                return UNIT_STOPPING;
-        return UNIT_DOWN; /* inactive, failed */
-}
 
 UnitPhase unit_phase(const Unit *unit)
 {
@@ -91,9 +73,9 @@ UnitPhase unit_phase(const Unit *unit)
                 return UNIT_UNKNOWN;
         if (unit->order == ORDER_STOP)
                 return UNIT_STOPPING;
-        if (unit->order == ORDER_START && unit->state != UNIT_UP)
+        if (unit->order == ORDER_START && unit->status.phase != UNIT_UP)
                 return UNIT_STARTING;
-        return unit->state;
+        return unit->status.phase;
 }
 
 const char *unit_name(const Unit *unit)
@@ -120,15 +102,15 @@ static int unit_read_property(Unit *unit, sd_bus_message *message)
         if (strcmp(property, "ActiveState") == 0) {
                 r = sd_bus_message_read(message, "v", "s", &text);
                 if (r >= 0)
-                        unit->state = active_state_parse(text);
+                        unit->status.phase = unit_phase_parse(text);
         } else if (strcmp(property, "Result") == 0) {
                 r = sd_bus_message_read(message, "v", "s", &text);
                 if (r >= 0)
-                        g_strlcpy(unit->result, text, sizeof(unit->result));
+                        g_strlcpy(unit->status.result, text, sizeof(unit->status.result));
         } else if (strcmp(property, "ExecMainCode") == 0) {
-                r = sd_bus_message_read(message, "v", "i", &unit->exit_code);
+                r = sd_bus_message_read(message, "v", "i", &unit->status.exit_code);
         } else if (strcmp(property, "ExecMainStatus") == 0) {
-                r = sd_bus_message_read(message, "v", "i", &unit->exit_status);
+                r = sd_bus_message_read(message, "v", "i", &unit->status.exit_status);
         } else {
                 r = sd_bus_message_skip(message, "v");
         }
@@ -173,12 +155,13 @@ static int unit_on_answer(sd_bus_message *message, void *userdata, sd_bus_error 
                 unit->job = g_strdup(job);
                 return 0;
         }
-        g_free(unit->refusal);
-        unit->refusal = g_strdup(error && error->message ? error->message : "no usable answer");
+        g_free(unit->status.refusal);
+        unit->status.refusal =
+                g_strdup(error && error->message ? error->message : "no usable answer");
         log_warning(NULL, "%s: systemd refuses to %s it: %s", unit->name,
-                    unit->order == ORDER_START ? "start" : "stop", unit->refusal);
+                    unit->order == ORDER_START ? "start" : "stop", unit->status.refusal);
         unit_set_order(unit, ORDER_NONE);
-        unit->state = UNIT_DOWN;
+        unit->status.phase = UNIT_DOWN;
         unit->handler(unit->userdata);
         return 0;
 }
@@ -201,10 +184,8 @@ static void unit_order(Unit *unit, Order order, const char *method)
 
 void unit_start(Unit *unit)
 {
-        unit->result[0] = '\0';
-        unit->exit_code = 0;
-        unit->exit_status = 0;
-        g_clear_pointer(&unit->refusal, g_free);
+        g_free(unit->status.refusal);
+        unit->status = (UnitStatus){ .phase = unit->status.phase };
         unit_order(unit, ORDER_START, "StartUnit");
 }
 
@@ -215,22 +196,7 @@ void unit_stop(Unit *unit)
 
 char *unit_describe_end(const Unit *unit)
 {
-        const char *name;
-
-        if (unit->refusal)
-                return g_strdup_printf("could not be started: %s", unit->refusal);
-        if (strcmp(unit->result, "timeout") == 0)
-                return g_strdup("did not become ready in time");
-        if (unit->exit_code == CLD_EXITED)
-                return g_strdup_printf("exited with status %d", unit->exit_status);
-        if (unit->exit_code == CLD_KILLED || unit->exit_code == CLD_DUMPED) {
-                name = sigabbrev_np(unit->exit_status);
-                return g_strdup_printf("was killed by signal %d (%s)", unit->exit_status,
-                                       name ? name : "?");
-        }
-        if (unit->result[0] != '\0' && strcmp(unit->result, "success") != 0)
-                return g_strdup_printf("could not be started (%s)", unit->result);
-        return g_strdup("ended");
+        return unit_status_describe(&unit->status);
 }
 
 /* Listens to the unit's signals on the present connection. */
@@ -260,7 +226,7 @@ Unit *unit_new(Units *units, const char *name, UnitHandler *handler, void *userd
         unit->name = g_strdup(name);
         unit->handler = handler;
         unit->userdata = userdata;
-        unit->state = UNIT_DOWN;
+        unit->status.phase = UNIT_DOWN;
         if (sd_bus_path_encode(SYSTEMD_UNIT_PATH, name, &path) < 0)
                 g_error("out of memory");
         unit->path = path;
@@ -276,7 +242,7 @@ Unit *unit_free(Unit *unit)
                 return NULL;
         unit_detach(unit);
         g_hash_table_remove(unit->units->table, unit->name);
-        g_free(unit->refusal);
+        g_free(unit->status.refusal);
         g_free(unit->name);
         free(unit->path);
         g_free(unit);
@@ -309,7 +275,7 @@ static int units_on_job_removed(sd_bus_message *message, void *userdata,
         if (!unit || g_strcmp0(unit->job, job) != 0)
                 return 0;
         if (unit->order == ORDER_STOP)
-                unit->state = UNIT_DOWN;
+                unit->status.phase = UNIT_DOWN;
         unit_set_order(unit, ORDER_NONE);
         unit->handler(unit->userdata);
         return 0;
@@ -328,7 +294,7 @@ static int units_on_unit_removed(sd_bus_message *message, void *userdata,
         unit = g_hash_table_lookup(units->table, name);
         if (!unit)
                 return 0;
-        unit->state = UNIT_DOWN;
+        unit->status.phase = UNIT_DOWN;
         unit->handler(unit->userdata);
         return 0;
 }
@@ -350,12 +316,12 @@ static int units_on_list(sd_bus_message *message, void *userdata, sd_bus_error *
 
         g_hash_table_iter_init(&iter, units->table);
         while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&unit))
-                unit->state = UNIT_DOWN;
+                unit->status.phase = UNIT_DOWN;
         while (sd_bus_message_read(message, "(ssssssouso)", &name, NULL, NULL, &state, NULL, NULL,
                                    NULL, NULL, NULL, NULL) > 0) {
                 unit = g_hash_table_lookup(units->table, name);
                 if (unit)
-                        unit->state = active_state_parse(state);
+                        unit->status.phase = unit_phase_parse(state);
         }
 
         units->settled = true;

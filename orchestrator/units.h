@@ -44,8 +44,5 @@ UnitPhase unit_phase(const Unit *unit);
 void unit_start(Unit *unit);
 void unit_stop(Unit *unit);
 
-/*
- * Says why the unit is down, as the end of a sentence that begins with its role: "exited with
- * status 1", "was killed by signal 9 (KILL)". The caller frees it.
- */
+/* Why the unit is down, as unit_status_describe() says it. The caller frees it. */
 char *unit_describe_end(const Unit *unit);

@@ -15,21 +15,21 @@ SANITIZER_OPTIONS = {
 }
 
 
-def tests_of(build, suite):
+def listing(build, suite):
     """What "meson test --suite" would run. A build that is not there is an error, not no tests."""
-    listing = subprocess.run(["meson", "introspect", "--tests", build.path], check=True,
-                             stdout=subprocess.PIPE).stdout
-    return [test for test in json.loads(listing)
+    everything = subprocess.run(["meson", "introspect", "--tests", build.path], check=True,
+                                stdout=subprocess.PIPE).stdout
+    return [test for test in json.loads(everything)
             if any(name.split(":")[-1] == suite for name in test["suite"])]
 
 
 def pytest_generate_tests(metafunc):
     if "program" in metafunc.fixturenames:
         params = [pytest.param(test, id=f"{build}-{test['name']}")
-                  for build in builds() for test in tests_of(build, "unit")]
+                  for build in builds() for test in listing(build, "unit")]
         metafunc.parametrize("program", params)
     if "check" in metafunc.fixturenames:
-        params = [pytest.param(test, id=test["name"]) for test in tests_of(builds()[0], "checks")]
+        params = [pytest.param(test, id=test["name"]) for test in listing(builds()[0], "checks")]
         metafunc.parametrize("check", params)
 
 

@@ -30,7 +30,8 @@ def make_disk(host, name, mode="rw", megabytes=24, files=6):
     path = f"{GUEST_FOLDER}/{name}.img"
     tree = f"{GUEST_FOLDER}/{name}.tree"
     host.check(f"mkdir -p {tree} && cd {tree} && "
-               f"for i in $(seq {files}); do head -c $((i * 100000)) /dev/urandom > file$i; done && "
+               f"for i in $(seq {files}); do "
+               "head -c $((i * 100000)) /dev/urandom > file$i; done && "
                "sha256sum file* > SUMS && "
                f"mke2fs -q -F -t ext4 -d {tree} {path} {megabytes}M && rm -r {tree}")
     return Disk(path, mode)

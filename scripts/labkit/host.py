@@ -63,7 +63,8 @@ class Host:
             f"{UNITS} | grep -v '^xen-virtio.slice'; {PROCESSES}; "
             "find /run/xen-virtio /run/xen-virtio-frontend -mindepth 1 2>/dev/null; "
             "ls -d /run/systemd/system/xen-virtio-* 2>/dev/null; "
-            "xenstore-ls -f /local/domain/0/backend 2>/dev/null | grep -E 'virtio(_disk)?/[0-9]+/'; "
+            "xenstore-ls -f /local/domain/0/backend 2>/dev/null | "
+            "grep -E 'virtio(_disk)?/[0-9]+/'; "
             "xl list | tail -n +3").output
 
     def expect_clean(self, timeout=15):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Backends: Debian's qemu-storage-daemon, and one made of Python that does as it is told."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -41,7 +42,7 @@ class StorageDaemon:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.monotonic() + DEADLINE
         while not os.path.exists(socket_path):
-            assert self.process.poll() is None, open(self.log_path, encoding="utf-8").read()
+            assert self.process.poll() is None, f"qemu-storage-daemon failed: see {self.log_path}"
             assert time.monotonic() < end, "qemu-storage-daemon does not listen"
             time.sleep(0.01)
 
@@ -160,11 +161,9 @@ class Connection:
             return 0
 
     def close(self):
-        """Ends the connection, and lets all descriptors go."""
-        try:
+        """Ends the connection."""
+        with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def release(self):
         """Closes the descriptors that came with messages."""
@@ -252,14 +251,17 @@ class ScriptedBackend:
         self.wait_for(found, f"request {request}", timeout)
         return next(m for m in self.connection.messages if m.request == request)
 
-    def stop(self):
-        """Ends it, unless it has been ended; the socket's file goes away."""
-        if not self._thread.is_alive():
-            return
+    def stop_listening(self):
+        """Takes no more connections; the socket's file goes away."""
         if os.path.exists(self.path):
             os.unlink(self.path)
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # it has been called before
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def stop(self):
+        """Ends it, unless it has been ended."""
+        self.stop_listening()
         for connection in self.connections:
             connection.close()
         self._thread.join(DEADLINE)

@@ -53,7 +53,7 @@ class GuestMemory:
     def _place(self, address, size):
         for bank in self.banks:
             offset = address - bank.base
-            if 0 <= offset and offset + size <= bank.size:
+            if offset >= 0 and offset + size <= bank.size:
                 return bank.bytes, slice(offset, offset + size)
         raise IndexError(f"{address:#x}+{size:#x} is no RAM")
 

@@ -4,6 +4,7 @@
 import os
 import struct
 import time
+from operator import attrgetter
 
 import pytest
 
@@ -46,8 +47,8 @@ def test_no_device_when_the_backend_does_not_come(machine):
     frontend = machine.frontend()
     disk = machine.disk()
     start = time.monotonic()
-    assert disk.identify(timeout=HOLD + 2) == 0
-    assert HOLD - 1 < time.monotonic() - start < HOLD + 2
+    assert disk.identify(timeout=HOLD + 5) == 0
+    assert HOLD - 1 < time.monotonic() - start < HOLD + 5
     assert disk.identify() == 0  # at once from now on
     assert not frontend.is_ready(timeout=0)
     machine.storage_daemon(machine.image(MIB))
@@ -136,10 +137,6 @@ def test_a_backend_with_less_to_offer_comes_back(machine):
 
 # Lies. Each entry replaces the sending of one answer.
 
-def silent(connection, reply):
-    """No answer."""
-
-
 def hang(connection, reply):
     """Neither an answer, nor a look at anything that comes later."""
     while connection.socket.recv(4096):
@@ -223,14 +220,14 @@ def twice(connection, reply):
     connection.send(reply)
 
 
-LIES = [silent, hang, hangup, one_byte, half_an_answer, wrong_request, not_a_reply, other_version,
-        unknown_flags, too_short, too_long, empty, huge, descriptors, twice]
-SLOW = [silent, hang, half_an_answer]  # are noticed by a deadline
+LIES = [hangup, one_byte, wrong_request, not_a_reply, other_version, unknown_flags, too_short,
+        too_long, empty, huge, descriptors, twice]
+OMISSIONS = [hang, half_an_answer]  # are noticed by a deadline
 ANSWERED = {"GET_FEATURES": GET_FEATURES, "GET_PROTOCOL_FEATURES": GET_PROTOCOL_FEATURES,
             "GET_QUEUE_NUM": GET_QUEUE_NUM, "GET_CONFIG": GET_CONFIG, "SET_OWNER": SET_OWNER}
 
 
-@pytest.mark.parametrize("lie", [lie for lie in LIES if lie not in SLOW], ids=lambda l: l.__name__)
+@pytest.mark.parametrize("lie", LIES, ids=attrgetter("__name__"))
 @pytest.mark.parametrize("request_name", ANSWERED)
 def test_lies_while_negotiating(machine, request_name, lie):
     """The connection is given up, and the next one is as good as if nothing had been."""
@@ -245,7 +242,7 @@ def test_lies_while_negotiating(machine, request_name, lie):
 
 
 @pytest.mark.plain_build(reason="waits for long")
-@pytest.mark.parametrize("lie", SLOW, ids=lambda l: l.__name__)
+@pytest.mark.parametrize("lie", OMISSIONS, ids=attrgetter("__name__"))
 def test_lies_by_omission(machine, lie):
     machine.scripted_backend(misbehave={GET_FEATURES: lie})
     frontend = machine.frontend()
@@ -267,7 +264,7 @@ def refusal(connection, reply):
 
 
 @pytest.mark.parametrize("lie", [hangup, refusal, wrong_request, too_long, descriptors],
-                         ids=lambda l: l.__name__)
+                         ids=attrgetter("__name__"))
 @pytest.mark.parametrize("request_name", STARTING)
 def test_lies_while_starting(machine, request_name, lie):
     """The driver's DRIVER_OK is answered; it learns that it has to reset; then all is well."""
@@ -283,7 +280,7 @@ def test_lies_while_starting(machine, request_name, lie):
 
 
 @pytest.mark.parametrize("lie", [hangup, wrong_request, too_short, descriptors],
-                         ids=lambda l: l.__name__)
+                         ids=attrgetter("__name__"))
 def test_lies_while_stopping(machine, lie):
     """A reset ends, whatever the backend does."""
     machine.scripted_backend(misbehave={GET_VRING_BASE: lie})
@@ -291,6 +288,18 @@ def test_lies_while_stopping(machine, lie):
     disk = machine.disk().start()
     disk.reset()
     disk.start()
+
+
+def test_reset_ends_when_the_backend_goes_away(machine):
+    """After the rings are stopped nobody answers any more, and nobody listens."""
+    def last_words(connection, reply):
+        connection.send(reply)
+        backend.stop_listening()
+    backend = machine.scripted_backend(misbehave={GET_VRING_BASE: last_words})
+    machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    disk.reset(timeout=2)
+    assert disk.identify() == 2
 
 
 @pytest.mark.plain_build(reason="waits for long")
@@ -436,15 +445,16 @@ def test_messages_that_nobody_asked_for(machine):
     machine.disk().start()
 
 
+@pytest.mark.plain_build(reason="waits for long")
 def test_a_backend_that_drops_every_connection(machine):
     """Accepts and closes at once, for ever: costs next to nothing and is not given up."""
     backend = machine.scripted_backend(misbehave={GET_FEATURES: hangup}, times=1 << 30)
     frontend = machine.frontend()
-    assert not frontend.is_ready(timeout=2)
+    assert not frontend.is_ready(timeout=1)
     before, connections = frontend.cpu_seconds(), len(backend.connections)
     assert not frontend.is_ready(timeout=2)
     assert frontend.cpu_seconds() - before < 0.1
-    assert len(backend.connections) - connections <= 5
+    assert 2 <= len(backend.connections) - connections <= 5
     assert frontend.log.count("\n") < 20
     backend.times = 0
     frontend.wait_ready()

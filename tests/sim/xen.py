@@ -7,6 +7,7 @@ and notifies; the vCPU takes the answer and goes on. Xen kills a guest whose slo
 holds a state that does not exist: here the test fails.
 """
 
+import contextlib
 import mmap
 import os
 import selectors
@@ -199,10 +200,9 @@ class Xen:
         self._pending.discard(vcpu)
         if self._events:
             self._masked.add(vcpu)
-            try:
+            # A frontend that is gone hears nothing; the next one looks at every slot.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._events.send(struct.pack("<I", vcpu))
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the frontend is gone; the next one looks at every slot
 
     # The slots.
 
@@ -246,7 +246,7 @@ class Xen:
                 if state == RESPONSE and vcpu in self._notified:
                     break
                 if time.monotonic() > end:
-                    raise TimeoutError(f"vCPU {vcpu} still waits after {timeout} s, in state {state}")
+                    raise TimeoutError(f"vCPU {vcpu} waits for {timeout} s, in state {state}")
                 self._changed.wait(0.02)
             data = SLOT.unpack_from(self._page, vcpu * SLOT.size)[1]
             self._page[vcpu * SLOT.size + STATE_OFFSET] &= 0xf0

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What systemd says about a unit, in our words. Pure. */
+
+#include "orchestrator/reconcile.h"
+
+#define UNIT_RESULT_SIZE 32
+
+typedef struct UnitStatus {
+        UnitPhase phase;               /* never UNIT_UNKNOWN */
+        char result[UNIT_RESULT_SIZE]; /* of the last run; "" or "success": nothing special */
+        int exit_code;   /* of its main process: CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0: none */
+        int exit_status; /* or the signal */
+        char *refusal;   /* why systemd refused the last order, or NULL */
+} UnitStatus;
+
+/* The phase for systemd's ActiveState. Words that it may learn yet count as down. */
+UnitPhase unit_phase_parse(const char *active_state);
+
+/*
+ * Says why the unit is down, as the end of a sentence that begins with its role: "exited with
+ * status 1", "was killed by signal 9 (KILL)". The caller frees it.
+ */
+char *unit_status_describe(const UnitStatus *status);
