@@ -34,6 +34,13 @@ struct privcmd_mmapbatch_v2 {
 };
 #define IOCTL_PRIVCMD_MMAPBATCH_V2 _IOC(_IOC_NONE, 'P', 4, sizeof(struct privcmd_mmapbatch_v2))
 
+struct privcmd_dm_op {
+        uint16_t dom;
+        uint16_t num;
+        const void *buffers;
+};
+#define IOCTL_PRIVCMD_DM_OP _IOC(_IOC_NONE, 'P', 5, sizeof(struct privcmd_dm_op))
+
 /*
  * Programs call either name of each function, whatever their headers make of it, so both are given
  * by their names in the object file; the types are the same on 64-bit machines.
@@ -72,9 +79,17 @@ static off_t lseek_real(int fd, off_t offset, int whence)
         return next(fd, offset, whence);
 }
 
+/* An operation without buffers does nothing, but only privcmd knows it, and only for its guest. */
+static bool is_privcmd(int fd, uint16_t domid)
+{
+        struct privcmd_dm_op nothing = { .dom = domid };
+
+        return ioctl(fd, IOCTL_PRIVCMD_DM_OP, &nothing) == 0;
+}
+
 /*
  * Whether a descriptor stands for a bank of guest memory, and which. Inert for all others: they are
- * no character devices, or carry no mark.
+ * no character devices, carry no mark, or are not of privcmd.
  */
 static bool bank_find(int fd, MemoryBank *ret_bank, uint16_t *ret_domid)
 {
@@ -93,7 +108,7 @@ static bool bank_find(int fd, MemoryBank *ret_bank, uint16_t *ret_domid)
         n_banks = guest_memory_parse(banks_text, banks);
         if (mark < 1 || mark > n_banks)
                 return false;
-        if (parse_unsigned(domid_text, UINT16_MAX, &domid) < 0)
+        if (parse_unsigned(domid_text, UINT16_MAX, &domid) < 0 || !is_privcmd(fd, (uint16_t)domid))
                 return false;
 
         *ret_bank = banks[mark - 1];

@@ -27,7 +27,7 @@ def dom0(request):
     kernel = request.param
     name = f"test-{kernel}"
     lab_command("stop", "--name", name)
-    lab_command("boot", "--name", name, "--kernel", kernel)
+    lab_command("boot", "--name", name, "--kernel", kernel, "--memory", "6144")
     try:
         lab_command("install", "--name", name)
         yield Host(Lab(name), kernel)
