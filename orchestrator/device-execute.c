@@ -28,16 +28,19 @@ static int device_take(Device *device)
                 .memory_kib = spec->memory_kib,
                 .grant_usage = spec->grant_usage,
         };
+        double msec;
         int r;
 
         g_strlcpy(launch.uuid, spec->uuid, sizeof(launch.uuid));
         r = claims_take(services->claims, device->name.domid, launch.base, &launch.server);
+        msec = device_msec_since_seen(device);
+        device_introduce(device);
         if (r < 0)
                 return r;
         device_log(device, LOG_INFO, LOG_ID_DEVICE_CLAIMED, 0,
                    "claimed MMIO range %#" PRIx64 " as IOREQ server %u, "
                    "%.1f ms after the node was seen",
-                   launch.base, (unsigned int)launch.server, device_msec_since_seen(device));
+                   launch.base, (unsigned int)launch.server, msec);
 
         r = run_state_create(services->rundir, &device->name, &launch);
         if (r < 0) {
@@ -123,7 +126,7 @@ static void device_release(Device *device)
         const DeviceServices *services = device->services;
         int r = 0;
 
-        if (unit_phase(device->slice) != UNIT_DOWN)
+        if (device->backend_phase != UNIT_DOWN || device->frontend_phase != UNIT_DOWN)
                 device_log(device, LOG_WARNING, NULL, 0, "systemd has not stopped %s in time",
                            unit_name(device->slice));
 

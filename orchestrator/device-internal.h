@@ -32,8 +32,9 @@ struct Device {
         /* History */
         Restart claim_restart, backend_restart, frontend_restart;
         uint64_t seen_usec;
-        bool answered; /* the frontend has been READY=1 since it was claimed or adopted */
-        char *error;   /* what the node "error" says */
+        bool introduced; /* "seen" was logged */
+        bool answered;   /* the frontend has been READY=1 since it was claimed or adopted */
+        char *error;     /* what the node "error" says */
 };
 
 LogContext device_context(const Device *device);
@@ -45,6 +46,12 @@ LogContext device_context(const Device *device);
         })
 
 void device_set_state(Device *device, DeviceState state);
+/*
+ * Says once that the device was seen: after its claim, which would have to wait for the journal
+ * otherwise.
+ */
+void device_introduce(Device *device);
+
 double device_msec_since_seen(const Device *device);
 bool device_claim_is_current(const Device *device);
 

@@ -41,6 +41,13 @@ void device_enqueue(Device *device, bool read)
         device->services->enqueue(device->services->userdata, device, read);
 }
 
+void device_introduce(Device *device)
+{
+        if (!device->introduced)
+                device_log(device, LOG_INFO, LOG_ID_DEVICE_SEEN, 0, "seen in xenstore");
+        device->introduced = true;
+}
+
 double device_msec_since_seen(const Device *device)
 {
         return (double)(clock_now_usec() - device->seen_usec) / (double)USEC_PER_MSEC;
@@ -77,8 +84,8 @@ static void device_follow_unit(Device *device, Unit *unit, UnitPhase *phase, Res
         *phase = unit_phase(unit);
         if (*phase == UNIT_UP && before != UNIT_UP)
                 restart_note_healthy(restart, clock_now_usec());
-        if (device->stop_requested || *phase != UNIT_DOWN || before == UNIT_DOWN ||
-            before == UNIT_UNKNOWN)
+        if (!device->claimed || device->stop_requested || *phase != UNIT_DOWN ||
+            before == UNIT_DOWN || before == UNIT_UNKNOWN)
                 return;
 
         restart_note_failure(restart, clock_now_usec(), g_random_int());
@@ -95,15 +102,15 @@ void device_observe(Device *device)
         device_follow_unit(device, device->frontend, &device->frontend_phase,
                            &device->frontend_restart, "frontend");
 
-        if (device->stop_requested || device->state == DEVICE_READY ||
+        if (!device->claimed || device->stop_requested || device->state == DEVICE_READY ||
             device->frontend_phase != UNIT_UP || device->backend_phase != UNIT_UP)
                 return;
-        if (device->answered)
-                device_log(device, LOG_INFO, LOG_ID_DEVICE_READY, 0, "ready again");
-        else
+        if (!device->answered)
                 device_log(device, LOG_INFO, LOG_ID_DEVICE_READY, 0,
                            "ready, %.1f ms after the node was seen",
                            device_msec_since_seen(device));
+        else if (device->state == DEVICE_FAILED)
+                device_log(device, LOG_INFO, LOG_ID_DEVICE_READY, 0, "ready again");
         device->answered = true;
         device_write_error(device, NULL);
         device_set_state(device, DEVICE_READY);
@@ -139,7 +146,6 @@ Device *device_new(const DeviceServices *services, const DeviceName *name, uint6
         Device *device = device_make(services, name);
 
         device->seen_usec = seen_usec;
-        device_log(device, LOG_INFO, LOG_ID_DEVICE_SEEN, 0, "seen in xenstore");
         return device;
 }
 
@@ -148,6 +154,7 @@ Device *device_adopt(const DeviceServices *services, const DeviceName *name, con
         Device *device = device_make(services, name);
 
         device->seen_usec = clock_now_usec();
+        device->introduced = true;
         device->claimed = true;
         device->answered = true;
         device->error = g_strdup(ERROR_UNKNOWN);
@@ -182,6 +189,20 @@ const DeviceName *device_name(const Device *device)
 DeviceState device_state(const Device *device)
 {
         return device->state;
+}
+
+void device_describe(const Device *device, DeviceReport *ret_report)
+{
+        *ret_report = (DeviceReport){
+                .instance = device->instance,
+                .domid = device->name.domid,
+                .domain = device->spec ? device->spec->domain : NULL,
+                .device_id = device->spec ? device->spec->device_id : device->launch.device_id,
+                .state = device_states[device->state],
+                .base = device->launch.base,
+                .server = device->launch.server,
+                .error = device->error,
+        };
 }
 
 /* Whether the claim is in the domain that has the number now. */
@@ -265,6 +286,8 @@ void device_update(Device *device, const NodeSet *nodes, bool domain_exists)
         }
         if (device_decide(device, &wake) == ACTION_CLAIM)
                 device_execute(device, ACTION_CLAIM);
+        else
+                device_introduce(device);
 }
 
 static int device_on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)

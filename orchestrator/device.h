@@ -26,6 +26,7 @@
 #include "common/device-name.h"
 #include "common/launch.h"
 #include "orchestrator/claim.h"
+#include "orchestrator/control.h"
 #include "orchestrator/node-set.h"
 #include "orchestrator/profile-list.h"
 #include "orchestrator/reconcile.h"
@@ -70,6 +71,9 @@ Device *device_free(Device *device);
 
 const DeviceName *device_name(const Device *device);
 DeviceState device_state(const Device *device);
+
+/* How the device is, for people; the texts live as long as the device stays as it is. */
+void device_describe(const Device *device, DeviceReport *ret_report);
 
 /*
  * Takes over the nodes, and whether the domain lives. Then claims the range if the nodes ask for

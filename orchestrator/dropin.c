@@ -106,8 +106,11 @@ static int file_write(int dirfd, const char *text)
         _cleanup_fd_ int fd = -1;
         ssize_t written;
 
-        fd = openat(dirfd, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+        fd = openat(dirfd, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
+                return -errno;
+        /* Whatever the umask is: systemd complains about files that not everybody can read. */
+        if (fchmod(fd, 0644) < 0)
                 return -errno;
         written = write(fd, text, length);
         if (written < 0)
@@ -135,10 +138,12 @@ int dropin_write(int dirfd, const DeviceName *name, const char *text)
         int r;
 
         folder_name(name, folder);
-        if (mkdirat(dirfd, folder, 0755) < 0 && errno != EEXIST)
+        if (mkdirat(dirfd, folder, 0700) < 0 && errno != EEXIST)
                 return -errno;
         fd = openat(dirfd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
+                return -errno;
+        if (fchmod(fd, 0755) < 0)
                 return -errno;
         if (file_has(fd, text))
                 return 0;

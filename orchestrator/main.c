@@ -48,6 +48,8 @@ static int loop_prepare(sd_event *event)
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
         sigprocmask(SIG_BLOCK, &signals, NULL);
+        /* A peer that has gone shows as an error of the write. */
+        signal(SIGPIPE, SIG_IGN);
         r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
         if (r >= 0)
                 r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);

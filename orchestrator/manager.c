@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "orchestrator/clock.h"
+#include "orchestrator/control.h"
 #include "orchestrator/device.h"
 #include "orchestrator/dropin.h"
 #include "orchestrator/paths.h"
@@ -21,6 +22,7 @@ struct Manager {
         sd_event *event;
         sd_event_source *watch; /* xenstore has something to say */
         sd_event_source *pass;  /* the queue is not empty */
+        Control *control;
 
         GHashTable *devices; /* DeviceName → Device */
         GHashTable *queue;   /* Device → whether its nodes have to be read */
@@ -138,7 +140,7 @@ static int manager_list(Manager *manager)
 }
 
 /* A domain has ended, and the event does not say which. */
-static void manager_check_domains(Manager *manager)
+static int manager_check_domains(Manager *manager)
 {
         GHashTableIter iter;
         Device *device;
@@ -146,9 +148,17 @@ static void manager_check_domains(Manager *manager)
         manager->domains_due = false;
         g_hash_table_iter_init(&iter, manager->devices);
         while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
-                if (!store_domain_exists(manager->services.store, device_name(device)->domid))
+                bool exists;
+                int r;
+
+                r = store_domain_exists(manager->services.store, device_name(device)->domid,
+                                        &exists);
+                if (r < 0)
+                        return r;
+                if (!exists)
                         manager_enqueue(manager, device, true);
         }
+        return 0;
 }
 
 /* Reads a device's nodes; a new device is claimed here. */
@@ -156,16 +166,17 @@ static int manager_read(Manager *manager, Device *device)
 {
         _cleanup_(node_set_clear) NodeSet nodes = { 0 };
         const DeviceName *name = device_name(device);
+        bool exists = false;
         int r;
 
-        r = store_read(manager->services.store, name, &nodes);
+        r = store_read(manager->services.store, name, &nodes, &exists);
         if (r == -EAGAIN) {
                 manager_enqueue(manager, device, true);
                 return 0;
         }
         if (r < 0)
                 return r;
-        device_update(device, &nodes, store_domain_exists(manager->services.store, name->domid));
+        device_update(device, &nodes, exists);
         return 0;
 }
 
@@ -241,8 +252,8 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
 
         if (manager->list_due)
                 r = manager_list(manager);
-        if (manager->domains_due)
-                manager_check_domains(manager);
+        if (r >= 0 && manager->domains_due)
+                r = manager_check_domains(manager);
         queue = manager->queue;
         manager->queue = g_hash_table_new(NULL, NULL);
 
@@ -259,7 +270,11 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
         while (g_hash_table_iter_next(&iter, &device, NULL))
                 manager_reconcile(manager, device);
         manager_report(manager);
-        return 0;
+
+        /* What came along with answers makes no descriptor readable any more. */
+        if (store_has_event(manager->services.store))
+                r = store_dispatch(manager->services.store);
+        return r;
 }
 
 static void manager_on_found(void *userdata, const DeviceName *name, const Launch *launch)
@@ -267,6 +282,23 @@ static void manager_on_found(void *userdata, const DeviceName *name, const Launc
         Manager *manager = userdata;
 
         manager_add(manager, device_adopt(&manager->services, name, launch));
+}
+
+/* For xen-virtioctl. What is released is history, though its nodes may still be there. */
+static void manager_visit(void *userdata, ControlVisitor *visit, void *argument)
+{
+        Manager *manager = userdata;
+        GHashTableIter iter;
+        Device *device;
+
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
+                DeviceReport report;
+
+                device_describe(device, &report);
+                if (device_state(device) != DEVICE_RELEASED)
+                        visit(argument, &report);
+        }
 }
 
 /* Opens a folder, and makes it where that is left to us. */
@@ -300,6 +332,12 @@ static int manager_open(Manager *manager)
         if (services->unitdir < 0)
                 return services->unitdir;
         services->profiles = profiles_load(profile_folders);
+        r = control_new(manager->event, services->rundir, manager_visit, manager,
+                        &manager->control);
+        if (r < 0) {
+                log_error_errno(NULL, r, "cannot listen for xen-virtioctl: %m");
+                return r;
+        }
 
         r = claims_open(&services->claims);
         if (r < 0) {
@@ -334,6 +372,9 @@ static int manager_start(Manager *manager)
                 r = sd_event_source_set_exit_on_failure(manager->pass, true);
         if (r >= 0)
                 r = run_state_list(manager->services.rundir, manager_on_found, manager);
+        /* The watches' first events, which make the first pass, may have come already. */
+        if (r >= 0)
+                r = store_dispatch(manager->services.store);
         if (r < 0)
                 log_error_errno(NULL, r, "cannot start: %m");
         return r;
@@ -379,6 +420,7 @@ Manager *manager_free(Manager *manager)
                 device_free(device);
         g_hash_table_unref(manager->devices);
         g_hash_table_unref(manager->queue);
+        control_free(manager->control);
         sd_event_source_disable_unref(manager->pass);
         sd_event_source_disable_unref(manager->watch);
         units_free(manager->services.units);

@@ -61,7 +61,7 @@ static Action reconcile_end(const Desired *desired, const Observed *observed, ui
         if (observed->claimed) {
                 if (!observed->stop_requested)
                         return ACTION_STOP;
-                if (observed->slice == UNIT_DOWN)
+                if (observed->backend == UNIT_DOWN && observed->frontend == UNIT_DOWN)
                         return ACTION_RELEASE;
                 /* Told to stop, and yet up: the systemd that was told is not the one that runs. */
                 if (observed->slice == UNIT_UP && now_usec < observed->stop_deadline)

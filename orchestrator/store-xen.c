@@ -7,9 +7,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <xenstore.h>
+#include <xen/io/xs_wire.h>
 
 #include "common/parse.h"
+#include "orchestrator/xenstore-wire.h"
 
 #define PATH_SIZE 128
 
@@ -24,19 +25,14 @@
  * two switches more. So watches have a connection to themselves, and requests are quick: a device
  * is claimed only after its nodes have been read one by one.
  */
+#define NO_TRANSACTION 0U
+
 struct Store {
-        struct xs_handle *xs;      /* for requests */
-        struct xs_handle *watches; /* for nothing else */
+        XenstoreWire *wire;
         StoreHandler *handler;
         void *userdata;
         uint16_t domid;
 };
-
-/* libxenstore reports a lost connection in many ways; none of them shall look like success. */
-static int store_error(void)
-{
-        return errno > 0 ? -errno : -EIO;
-}
 
 static void kind_path(DeviceKind kind, char ret_path[PATH_SIZE])
 {
@@ -49,44 +45,88 @@ static void node_path(const DeviceName *name, const char *node, char ret_path[PA
                  device_kind_node(name->kind), name->domid, name->devid, node);
 }
 
-/* Our own number. A domain that cannot read it is an old dom0. */
-static uint16_t read_domid(struct xs_handle *xs)
+/*
+ * Takes the answer to a READ. Bytes that no text has become control characters, which spec.c
+ * refuses. Returns -ENOENT for a node that is not there, or that we may not see.
+ */
+static int answer_text(Store *store, char **ret_text)
 {
-        _cleanup_free_ char *text = xs_read(xs, XBT_NULL, "domid", NULL);
-        uint64_t domid = 0;
+        char *text;
+        size_t size;
+        int r;
 
+        r = xenstore_wire_answer(store->wire, &text, &size);
+        if (r < 0)
+                return r == -EACCES ? -ENOENT : r;
+        for (size_t i = 0; i < size; i++) {
+                if (text[i] == '\0')
+                        text[i] = '\1';
+        }
+        *ret_text = text;
+        return 0;
+}
+
+static int read_text(Store *store, uint32_t transaction, const char *path, char **ret_text)
+{
+        xenstore_wire_request_text(store->wire, XS_READ, transaction, path);
+        return answer_text(store, ret_text);
+}
+
+/* Our own number. A domain that cannot read it is an old dom0. */
+static int read_domid(Store *store)
+{
+        g_autofree char *text = NULL;
+        uint64_t domid = 0;
+        int r;
+
+        r = read_text(store, NO_TRANSACTION, "domid", &text);
+        if (r < 0 && r != -ENOENT)
+                return r;
         if (text && parse_unsigned(text, DOMID_RESERVED - 1, &domid) < 0)
                 domid = 0;
-        return (uint16_t)domid;
+        store->domid = (uint16_t)domid;
+        return 0;
+}
+
+static int watch(Store *store, const char *path, const char *token)
+{
+        char payload[PATH_SIZE];
+        int n = snprintf(payload, sizeof(payload), "%s%c%s", path, '\0', token);
+
+        xenstore_wire_request(store->wire, XS_WATCH, NO_TRANSACTION, payload, (size_t)n + 1);
+        return xenstore_wire_answer(store->wire, NULL, NULL);
+}
+
+static int watch_all(Store *store)
+{
+        int r;
+
+        r = watch(store, WATCH_DOMAINS, TOKEN_DOMAINS);
+        for (DeviceKind kind = 0; kind < _DEVICE_KIND_MAX && r >= 0; kind++) {
+                char path[PATH_SIZE];
+
+                kind_path(kind, path);
+                r = watch(store, path, device_kind_node(kind));
+        }
+        return r;
 }
 
 int store_open(StoreHandler *handler, void *userdata, Store **ret_store)
 {
         Store *store = g_new0(Store, 1);
+        int r;
 
         store->handler = handler;
         store->userdata = userdata;
-        store->xs = xs_open(0);
-        if (store->xs)
-                store->watches = xs_open(0);
-        if (!store->watches || !xs_watch(store->watches, WATCH_DOMAINS, TOKEN_DOMAINS)) {
-                int r = store_error();
-
+        r = xenstore_wire_open(&store->wire);
+        if (r >= 0)
+                r = read_domid(store);
+        if (r >= 0)
+                r = watch_all(store);
+        if (r < 0) {
                 store_close(store);
                 return r;
         }
-        for (DeviceKind kind = 0; kind < _DEVICE_KIND_MAX; kind++) {
-                char path[PATH_SIZE];
-
-                kind_path(kind, path);
-                if (!xs_watch(store->watches, path, device_kind_node(kind))) {
-                        int r = store_error();
-
-                        store_close(store);
-                        return r;
-                }
-        }
-        store->domid = read_domid(store->xs);
 
         *ret_store = store;
         return 0;
@@ -96,10 +136,7 @@ Store *store_close(Store *store)
 {
         if (!store)
                 return NULL;
-        if (store->watches)
-                xs_close(store->watches);
-        if (store->xs)
-                xs_close(store->xs);
+        xenstore_wire_close(store->wire);
         g_free(store);
         return NULL;
 }
@@ -111,7 +148,7 @@ uint16_t store_domid(const Store *store)
 
 int store_fd(const Store *store)
 {
-        return xs_fileno(store->watches);
+        return xenstore_wire_fd(store->wire);
 }
 
 /* "backend/KIND/DOMID/DEVID/…" → the device. */
@@ -150,31 +187,40 @@ static void report(Store *store, const char *path, const char *token)
         store->handler(store->userdata, STORE_CHANGE_LIST, NULL);
 }
 
+bool store_has_event(const Store *store)
+{
+        return xenstore_wire_has_event(store->wire);
+}
+
 int store_dispatch(Store *store)
 {
         for (;;) {
-                _cleanup_free_ char **event = xs_check_watch(store->watches);
+                g_autofree char *path = NULL, *token = NULL;
+                int r;
 
-                if (!event)
-                        return errno == EAGAIN ? 0 : store_error();
-                report(store, event[XS_WATCH_PATH], event[XS_WATCH_TOKEN]);
+                r = xenstore_wire_event(store->wire, &path, &token);
+                if (r <= 0)
+                        return r;
+                report(store, path, token);
         }
 }
 
 /* A folder's entries that are numbers up to max; a folder that is not there has none. */
-static int list_numbers(Store *store, const char *path, uint64_t max, GArray *ret_numbers)
+static int list_numbers(Store *store, const char *path, uint64_t max, GArray *numbers)
 {
-        _cleanup_free_ char **entries = NULL;
-        unsigned int n = 0;
+        g_autofree char *entries = NULL;
+        size_t size;
+        int r;
 
-        entries = xs_directory(store->xs, XBT_NULL, path, &n);
-        if (!entries)
-                return errno == ENOENT ? 0 : store_error();
-        for (unsigned int i = 0; i < n; i++) {
+        xenstore_wire_request_text(store->wire, XS_DIRECTORY, NO_TRANSACTION, path);
+        r = xenstore_wire_answer(store->wire, &entries, &size);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        for (size_t i = 0; i < size; i += strlen(entries + i) + 1) {
                 uint64_t number;
 
-                if (parse_unsigned(entries[i], max, &number) == 0)
-                        g_array_append_val(ret_numbers, number);
+                if (parse_unsigned(entries + i, max, &number) == 0)
+                        g_array_append_val(numbers, number);
         }
         return 0;
 }
@@ -220,132 +266,171 @@ int store_list(Store *store, DeviceName **ret_names)
         return (int)n;
 }
 
-/* Reads a node as text. Bytes that no text has become control characters, which spec.c refuses. */
-static int read_text(Store *store, xs_transaction_t transaction, const char *path, char **ret_text)
+/* Returns 0 and the transaction's number, or a negative errno. */
+static int transaction_start(Store *store, uint32_t *ret_transaction)
 {
-        unsigned int length;
-        char *text;
+        g_autofree char *text = NULL;
+        uint64_t number;
+        size_t size;
+        int r;
 
-        text = xs_read(store->xs, transaction, path, &length);
-        if (!text)
-                return errno == ENOENT || errno == EACCES ? -ENOENT : store_error();
-        for (unsigned int i = 0; i < length; i++) {
-                if (text[i] == '\0')
-                        text[i] = '\1';
-        }
-        *ret_text = text;
+        xenstore_wire_request_text(store->wire, XS_TRANSACTION_START, NO_TRANSACTION, "");
+        r = xenstore_wire_answer(store->wire, &text, &size);
+        if (r < 0)
+                return r;
+        if (parse_unsigned(text, UINT32_MAX, &number) < 0 || number == NO_TRANSACTION)
+                return -EPROTO;
+        *ret_transaction = (uint32_t)number;
         return 0;
 }
 
-/* What a transaction does; on a negative return it is given up. */
-typedef int TransactionBody(Store *store, xs_transaction_t transaction, const DeviceName *name,
-                            void *argument);
-
-static int transact(Store *store, const DeviceName *name, TransactionBody *body, void *argument)
+/* Queues the end; its answer is -EAGAIN if others have changed what was read. */
+static void transaction_end(Store *store, uint32_t transaction, bool commit)
 {
-        for (unsigned int i = 0; i < TRANSACTION_TRIES; i++) {
-                xs_transaction_t transaction = xs_transaction_start(store->xs);
-                int r;
-
-                if (transaction == XBT_NULL)
-                        return store_error();
-                r = body(store, transaction, name, argument);
-                if (xs_transaction_end(store->xs, transaction, r < 0))
-                        return r;
-                if (r < 0)
-                        return r;
-                if (errno != EAGAIN)
-                        return store_error();
-        }
-        return -EAGAIN;
+        xenstore_wire_request_text(store->wire, XS_TRANSACTION_END, transaction,
+                                   commit ? "T" : "F");
 }
 
-static int read_body(Store *store, xs_transaction_t transaction, const DeviceName *name,
-                     void *argument)
+static void request_node(Store *store, uint32_t transaction, const DeviceName *name, Node node)
 {
-        NodeSet *nodes = argument;
+        char path[PATH_SIZE];
+
+        if (node_is_domain(node))
+                snprintf(path, sizeof(path), "/local/domain/%" PRIu16 "/%s", name->domid,
+                         node_name(node));
+        else
+                node_path(name, node_name(node), path);
+        xenstore_wire_request_text(store->wire, XS_READ, transaction, path);
+}
+
+/* All requests leave at once. Each one's answer is fetched, also after one that failed. */
+static int read_once(Store *store, const DeviceName *name, NodeSet *nodes, bool *exists)
+{
+        g_autofree char *introduced = NULL;
+        uint32_t transaction;
+        char domid[8];
+        size_t size;
+        int r, result = 0;
+
+        r = transaction_start(store, &transaction);
+        if (r < 0)
+                return r;
+        for (Node node = 0; node < _NODE_MAX; node++)
+                request_node(store, transaction, name, node);
+        transaction_end(store, transaction, true);
+        snprintf(domid, sizeof(domid), "%" PRIu16, name->domid);
+        xenstore_wire_request_text(store->wire, XS_IS_DOMAIN_INTRODUCED, NO_TRANSACTION, domid);
 
         node_set_clear(nodes);
         for (Node node = 0; node < _NODE_MAX; node++) {
-                char path[PATH_SIZE];
-                int r;
-
-                if (node_is_domain(node))
-                        snprintf(path, sizeof(path), "/local/domain/%" PRIu16 "/%s", name->domid,
-                                 node_name(node));
-                else
-                        node_path(name, node_name(node), path);
-                r = read_text(store, transaction, path, &nodes->values[node]);
+                r = answer_text(store, &nodes->values[node]);
                 if (r < 0 && r != -ENOENT)
-                        return r;
+                        result = r;
         }
+        r = xenstore_wire_answer(store->wire, NULL, NULL);
+        if (r < 0 && result == 0)
+                result = r;
+        r = xenstore_wire_answer(store->wire, &introduced, &size);
+        if (r < 0)
+                return r;
+        *exists = *introduced == 'T';
+        return result;
+}
+
+int store_read(Store *store, const DeviceName *name, NodeSet *ret_nodes, bool *ret_domain_exists)
+{
+        int r = -EAGAIN;
+
+        for (unsigned int i = 0; i < TRANSACTION_TRIES && r == -EAGAIN; i++)
+                r = read_once(store, name, ret_nodes, ret_domain_exists);
+        return r;
+}
+
+int store_domain_exists(Store *store, uint16_t domid, bool *ret_exists)
+{
+        g_autofree char *text = NULL;
+        char number[8];
+        size_t size;
+        int r;
+
+        snprintf(number, sizeof(number), "%" PRIu16, domid);
+        xenstore_wire_request_text(store->wire, XS_IS_DOMAIN_INTRODUCED, NO_TRANSACTION, number);
+        r = xenstore_wire_answer(store->wire, &text, &size);
+        if (r < 0)
+                return r;
+        *ret_exists = *text == 'T';
         return 0;
 }
 
-int store_read(Store *store, const DeviceName *name, NodeSet *ret_nodes)
-{
-        return transact(store, name, read_body, ret_nodes);
-}
+/* What to write, into which node, and what the node "state" has to say for it. */
+typedef struct Change {
+        const char *node;
+        const char *text;  /* NULL: remove the node */
+        XenbusState state; /* XENBUS_UNKNOWN: anything, but it has to be there */
+} Change;
 
-bool store_domain_exists(Store *store, uint16_t domid)
+/* Queues the change, and says whether it should be committed: 0 or the reason why not. */
+static int change_request(Store *store, uint32_t transaction, const DeviceName *name,
+                          const Change *change)
 {
-        return xs_is_domain_introduced(store->xs, domid);
-}
-
-typedef struct StateChange {
-        XenbusState from, to;
-} StateChange;
-
-static int write_state_body(Store *store, xs_transaction_t transaction, const DeviceName *name,
-                            void *argument)
-{
-        const StateChange *change = argument;
-        _cleanup_free_ char *text = NULL;
-        char path[PATH_SIZE], value[16];
+        g_autoptr(GByteArray) payload = g_byte_array_new();
+        g_autofree char *text = NULL;
+        char path[PATH_SIZE];
         XenbusState state;
         int r;
 
-        node_path(name, "state", path);
+        node_path(name, node_name(NODE_STATE), path);
         r = read_text(store, transaction, path, &text);
         if (r < 0)
                 return r;
-        if (xenbus_state_parse(text, &state) < 0 || state != change->from)
+        if (change->state != XENBUS_UNKNOWN &&
+            (xenbus_state_parse(text, &state) < 0 || state != change->state))
                 return -ESTALE;
-        snprintf(value, sizeof(value), "%u", (unsigned int)change->to);
-        if (!xs_write(store->xs, transaction, path, value, (unsigned int)strlen(value)))
-                return store_error();
-        return 0;
+
+        node_path(name, change->node, path);
+        g_byte_array_append(payload, (const guint8 *)path, (guint)strlen(path) + 1);
+        if (change->text)
+                g_byte_array_append(payload, (const guint8 *)change->text,
+                                    (guint)strlen(change->text));
+        xenstore_wire_request(store->wire, change->text ? XS_WRITE : XS_RM, transaction,
+                              payload->data, payload->len);
+        r = xenstore_wire_answer(store->wire, NULL, NULL);
+        /* A node that is to be removed may as well not be there. */
+        return r == -ENOENT && !change->text ? 0 : r;
+}
+
+static int change_once(Store *store, const DeviceName *name, const Change *change)
+{
+        uint32_t transaction;
+        int r, result;
+
+        r = transaction_start(store, &transaction);
+        if (r < 0)
+                return r;
+        result = change_request(store, transaction, name, change);
+        transaction_end(store, transaction, result >= 0);
+        r = xenstore_wire_answer(store->wire, NULL, NULL);
+        return result < 0 ? result : r;
+}
+
+static int change_node(Store *store, const DeviceName *name, const Change *change)
+{
+        int r = -EAGAIN;
+
+        for (unsigned int i = 0; i < TRANSACTION_TRIES && r == -EAGAIN; i++)
+                r = change_once(store, name, change);
+        return r;
 }
 
 int store_write_state(Store *store, const DeviceName *name, XenbusState from, XenbusState to)
 {
-        return transact(store, name, write_state_body, &(StateChange){ from, to });
-}
+        char text[16];
 
-static int write_error_body(Store *store, xs_transaction_t transaction, const DeviceName *name,
-                            void *argument)
-{
-        const char *text = argument;
-        _cleanup_free_ char *state = NULL;
-        char path[PATH_SIZE];
-        int r;
-
-        node_path(name, "state", path);
-        r = read_text(store, transaction, path, &state);
-        if (r < 0)
-                return r;
-        node_path(name, "error", path);
-        if (!text) {
-                if (!xs_rm(store->xs, transaction, path) && errno != ENOENT)
-                        return store_error();
-                return 0;
-        }
-        if (!xs_write(store->xs, transaction, path, text, (unsigned int)strlen(text)))
-                return store_error();
-        return 0;
+        snprintf(text, sizeof(text), "%u", (unsigned int)to);
+        return change_node(store, name, &(Change){ node_name(NODE_STATE), text, from });
 }
 
 int store_write_error(Store *store, const DeviceName *name, const char *text)
 {
-        return transact(store, name, write_error_body, (void *)text);
+        return change_node(store, name, &(Change){ "error", text, XENBUS_UNKNOWN });
 }

@@ -35,8 +35,11 @@ Store *store_close(Store *store);
 /* The domain that we run in, and that serves the devices. */
 uint16_t store_domid(const Store *store);
 
-/* Readable when store_dispatch() has something to do. */
+/* Readable when store_dispatch() has something to do, if store_has_event() does not say so. */
 int store_fd(const Store *store);
+
+/* Whether changes came along with answers to what was asked. */
+bool store_has_event(const Store *store);
 
 /* Reports all changes so far. Returns 0 or a negative errno. */
 int store_dispatch(Store *store) _warn_unused_;
@@ -49,13 +52,15 @@ int store_dispatch(Store *store) _warn_unused_;
 int store_list(Store *store, DeviceName **ret_names) _warn_unused_;
 
 /*
- * Reads a device's nodes, all of one moment. Returns 0, also if they are not there; -EAGAIN if they
- * changed faster than they could be read. The caller clears ret_nodes, also on failure.
+ * Reads a device's nodes, all of one moment, and as store_domain_exists(). Returns 0, also if they
+ * are not there; -EAGAIN if they changed faster than they could be read. The caller clears
+ * ret_nodes, also on failure.
  */
-int store_read(Store *store, const DeviceName *name, NodeSet *ret_nodes) _warn_unused_;
+int store_read(Store *store, const DeviceName *name, NodeSet *ret_nodes,
+               bool *ret_domain_exists) _warn_unused_;
 
 /* Whether xenstored knows the domain: not before it is built, nor once it is dying. */
-bool store_domain_exists(Store *store, uint16_t domid);
+int store_domain_exists(Store *store, uint16_t domid, bool *ret_exists) _warn_unused_;
 
 /*
  * Writes the node "state" if it says from. Nodes that the toolstack has removed are not made again:

@@ -112,7 +112,8 @@ def cmd_stop(options, _console):
 def cmd_status(_options, _console):
     """What is built and what runs."""
     print(f"cache: {cache.root()}")
-    for kind in ("xen", "kernel-lab", "kernel-stock", "guest-lab", "guest-stock", "dom0", "sysroot"):
+    for kind in ("xen", "kernel-lab", "kernel-stock", "guest-lab", "guest-stock", "dom0",
+                 "sysroot"):
         folder = cache.root() / kind
         built = [path.name for path in folder.iterdir() if path.suffix != ".partial"] if (
             folder.is_dir()) else []

@@ -113,7 +113,8 @@ class Guest:
 
 def check_image(host, disk, command=""):
     """dom0's verdict on an image after the guest: clean, and what a command says in it."""
-    host.check(f"e2fsck -f -n {disk.path}")
+    image = shlex.quote(disk.path)
+    host.check(f"e2fsck -f -n {image}")
     if command:
-        host.check(f"mkdir -p /mnt/image && mount -o loop,ro,noload {disk.path} /mnt/image && "
+        host.check(f"mkdir -p /mnt/image && mount -o loop,ro,noload {image} /mnt/image && "
                    f"(cd /mnt/image && {command}); status=$?; umount /mnt/image; exit $status")

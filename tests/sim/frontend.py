@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs the real frontend program, as systemd would."""
 
+import itertools
 import os
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
 from sim.xen import DEADLINE
@@ -17,21 +17,24 @@ SANITIZERS = {
     "UBSAN_OPTIONS": f"print_stacktrace=1:halt_on_error=1:exitcode={SANITIZER_STATUS}",
     "LSAN_OPTIONS": f"exitcode={SANITIZER_STATUS}",
 }
+NUMBERS = itertools.count(1)  # of all frontends, for the names of their files
 
 
 class Frontend:
     """One process. What it inherits comes from Xen.plug()."""
 
     def __init__(self, program, run_directory, instance, inherited, n_vcpus):
+        number = next(NUMBERS)
+        self._good_ends = {0, -signal.SIGKILL}
         self._ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notify_path = tempfile.mktemp(prefix="notify-", dir=run_directory)
-        self._ready.bind(self._notify_path)
-        self.log_path = tempfile.mktemp(prefix="frontend-", suffix=".log", dir=run_directory)
+        notify_path = f"{run_directory}/notify-{number}"
+        self._ready.bind(notify_path)
+        self.log_path = f"{run_directory}/frontend-{number}.log"
         simulation = ",".join(f"{name}:{fd}" for name, fd in inherited.items())
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [program, "--run-directory", run_directory, instance],
-                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": self._notify_path,
+                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": notify_path,
                      "XEN_VIRTIO_SIM": f"{simulation},vcpus:{n_vcpus}"} | SANITIZERS,
                 pass_fds=tuple(inherited.values()), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT)
@@ -61,9 +64,11 @@ class Frontend:
         assert self.is_ready(timeout), f"the frontend is not ready after {timeout} s:\n{self.log}"
         return self
 
-    def wait_exit(self, timeout=DEADLINE):
-        """Waits until it ends by itself. Returns its exit status."""
-        return self.process.wait(timeout)
+    def wait_exit(self, expected, timeout=DEADLINE):
+        """Waits until it ends by itself, with the exit status that is expected."""
+        status = self.process.wait(timeout)
+        assert status == expected, f"frontend ends with {status}:\n{self.log}"
+        self._good_ends.add(status)
 
     def kill(self):
         """Ends it as a crash would."""
@@ -81,7 +86,7 @@ class Frontend:
             self.process.wait()
             status = "SIGTERM ignored"
         self._ready.close()
-        assert status in (0, -signal.SIGKILL), f"frontend ends with {status}:\n{self.log}"
+        assert status in self._good_ends, f"frontend ends with {status}:\n{self.log}"
 
     @property
     def pid(self):

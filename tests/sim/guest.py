@@ -18,6 +18,7 @@ CONFIG_GENERATION, CONFIG = 0x0fc, 0x100
 
 ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK = 1, 2, 4, 8
 NEEDS_RESET, FAILED = 0x40, 0x80
+QUEUE_USED, CONFIG_CHANGED = 1, 2  # causes of an interrupt
 
 VERSION_1 = 1 << 32
 RING_PACKED = 1 << 34
@@ -80,6 +81,7 @@ class Driver:
         self.vcpu = xen.vcpus[vcpu]
         self.features = 0
         self.rings = []
+        self._handled = 0  # so many of all interrupts so far
 
     def read(self, offset, size=4, timeout=DEADLINE):
         """Reads a register."""
@@ -169,14 +171,17 @@ class Driver:
         self.write(INTERRUPT_ACK, causes)
         return causes
 
+    def next_interrupt(self, timeout=DEADLINE):
+        """Waits for an interrupt that was not handled yet, and handles it. Returns the causes."""
+        self.xen.wait_interrupt(self._handled + 1, timeout)
+        self._handled = self.xen.interrupts
+        return self.handle_interrupt()
+
     def wait_used(self, queue=0, timeout=DEADLINE):
         """Sleeps until an interrupt brings a used buffer, as a driver does: it does not poll."""
         ring = self.rings[queue]
-        seen = 0
         while not ring.is_used:
-            self.xen.wait_interrupt(seen + 1, timeout)
-            seen = self.xen.interrupts
-            self.handle_interrupt()
+            self.next_interrupt(timeout)
         return ring.take()
 
 

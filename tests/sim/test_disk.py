@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import time
 
 import pytest
 
@@ -168,7 +169,8 @@ def test_disk_is_idle_when_the_guest_is(machine):
     frontend = machine.frontend().wait_ready()
     disk = machine.disk().start()
     disk.read_sectors(0, 1)
-    before = frontend.cpu_seconds()
-    with pytest.raises(AssertionError):
-        machine.xen.wait_interrupt(machine.xen.interrupts + 1, timeout=1)
+    time.sleep(0.1)  # the last interrupt may come a little later than what it tells
+    before, interrupts = frontend.cpu_seconds(), machine.xen.interrupts
+    time.sleep(1)
+    assert machine.xen.interrupts == interrupts
     assert frontend.cpu_seconds() - before <= 0.02
