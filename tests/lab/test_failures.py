@@ -2,23 +2,25 @@
 """What cannot be served fails with a reason that a person can read, and leaves nothing."""
 
 import re
+import shlex
 
 import pytest
-
-from lab import scripts
 from labkit.domu import Disk, Guest, make_disk
 
+from lab import scripts
+
 ERROR_NODE = r"/local/domain/0/backend/virtio_disk/[0-9]+/51712/error = \"(.*)\""
+FALSE_PROFILE = "[Backend]\\nType=blk\\nExecStart=/bin/false %%{socket}\\n"
 
 
 @pytest.fixture
-def watched(dom0):
+def errors(dom0):
     """Collects what is written to error nodes, which live no longer than the domain."""
     dom0.check("rm -f /tmp/errors; (timeout 60 xenstore-watch /local/domain/0/backend/virtio_disk "
                "| while read -r path; do case $path in */error) "
                "echo \"$path = \\\"$(xenstore-read $path)\\\"\" >> /tmp/errors;; esac; done) "
                "</dev/null >/dev/null 2>&1 &")
-    yield lambda: re.findall(ERROR_NODE, dom0.run("cat /tmp/errors").output)
+    yield lambda: set(re.findall(ERROR_NODE, dom0.run("cat /tmp/errors").output))
     dom0.run("pkill xenstore-watch")
 
 
@@ -32,22 +34,66 @@ def create_fails(dom0, disk):
     return result.output
 
 
-def test_missing_image(dom0, watched):
-    create_fails(dom0, Disk("/srv/guests/missing.img"))
-    reason = "/srv/guests/missing.img: No such file or directory"
-    assert reason in watched()
-    assert reason in dom0.journal("_SYSTEMD_UNIT=xen-virtiod.service")
+class Toolstack:
+    """Writes the nodes of a disk as libxl does, for what libxl itself would not let through."""
+
+    def __init__(self, dom0):
+        self.dom0 = dom0
+        self.guest = Guest(dom0, "holder", [], "true", memory=64)
+        dom0.check(f"xl create -p {self.guest.config}")
+        self.path = f"/local/domain/0/backend/virtio_disk/{self.guest.domid()}/51712"
+
+    def ask(self, params, mode="w"):
+        """Asks for a disk."""
+        nodes = {"frontend": f"/local/domain/{self.guest.domid()}/device/virtio_disk/51712",
+                 "frontend-id": self.guest.domid(), "online": 1, "params": params, "mode": mode,
+                 "device-type": "disk", "dev": "xvda", "type": "standalone", "removable": 0,
+                 "specification": "virtio", "transport": "mmio", "base": 0x2000000, "irq": 33,
+                 "grant_usage": 0, "state": 1}
+        self.dom0.check("xenstore-write " + " ".join(
+            f"{self.path}/{node} {shlex.quote(str(value))}" for node, value in nodes.items()))
+
+    def error(self):
+        """The reason that we give for not serving it."""
+        self.dom0.wait(f"xenstore-exists {self.path}/error", 10)
+        return self.dom0.check(f"xenstore-read {self.path}/error").rstrip("\n")
+
+    def close(self):
+        """Takes the disk back, and the guest."""
+        self.dom0.check(f"xenstore-write {self.path}/online 0 {self.path}/state 5")
+        self.dom0.wait(f"[ $(xenstore-read {self.path}/state) = 6 ]", 10)
+        self.dom0.check(f"xenstore-rm {self.path}")
+        self.guest.destroy()
 
 
-def test_directory_as_image(dom0, watched):
-    dom0.check("mkdir -p /srv/guests/folder.img")
-    create_fails(dom0, Disk("/srv/guests/folder.img"))
-    [reason] = set(watched())
-    assert re.match("/srv/guests/folder.img: .*directory", reason, re.IGNORECASE)
-    assert reason in dom0.journal("_SYSTEMD_UNIT=xen-virtiod.service")
+@pytest.mark.parametrize("params, prepare, reason", [
+    ("/srv/guests/missing.img", "true", ".*: No such file or directory"),
+    ("/srv/guests/folder.img", "mkdir -p /srv/guests/folder.img", ".*: .*directory"),
+    ("/srv/guests/link.img", "ln -sf nowhere /srv/guests/link.img", ".*: No such file.*"),
+    ("/dev/null", "true", ".*: .*(image file|block device).*"),
+    ("relative.img", "true", ".*relative.img.*"),
+], ids=["missing", "directory", "dangling link", "character device", "relative"])
+def test_disk_that_cannot_be_served(dom0, params, prepare, reason):
+    dom0.check(f"mkdir -p /srv/guests; {prepare}")
+    toolstack = Toolstack(dom0)
+    toolstack.ask(params)
+    said = toolstack.error()
+    assert re.fullmatch(reason, said, re.IGNORECASE), said
+    assert said in dom0.journal("_SYSTEMD_UNIT=xen-virtiod.service")
+    assert not dom0.run("pgrep qemu-storage").output
+    toolstack.close()
+    dom0.expect_clean()
 
 
-def test_missing_backend_program(dom0, watched):
+@pytest.mark.parametrize("prepare", ["true", "mkdir -p /srv/guests/wrong.img"],
+                         ids=["missing", "directory"])
+def test_image_that_libxl_refuses_itself(dom0, prepare):
+    """In dom0 libxl looks at the image before it asks anybody, and says so."""
+    dom0.check(f"mkdir -p /srv/guests; {prepare}")
+    assert "/srv/guests/wrong.img" in create_fails(dom0, Disk("/srv/guests/wrong.img"))
+
+
+def test_missing_backend_program(dom0, errors):
     disk = make_disk(dom0, "orphan")
     program = "/usr/bin/qemu-storage-daemon"
     dom0.check(f"mv {program} {program}.away")
@@ -55,19 +101,19 @@ def test_missing_backend_program(dom0, watched):
         create_fails(dom0, disk)
     finally:
         dom0.check(f"mv {program}.away {program}")
-    [reason] = set(watched())
-    assert program in reason and "No such file or directory" in reason
+    [reason] = errors()
+    assert program in reason
+    assert "No such file or directory" in reason
     assert reason in dom0.journal("_SYSTEMD_UNIT=xen-virtiod.service")
 
 
-def test_backend_that_fails_at_once(dom0, watched):
-    """An image of no size at all: the backend starts, and then the guest has no use for it."""
+def test_backend_that_fails_at_once(dom0, errors):
     disk = make_disk(dom0, "refused")
     dom0.check("mkdir -p /etc/xen-virtio/backends && "
-               "printf '[Backend]\\nType=blk\\nExecStart=/bin/false %%{socket}\\n' "
-               "> /etc/xen-virtio/backends/00-false.conf && systemctl restart xen-virtiod")
+               f"printf '{FALSE_PROFILE}' > /etc/xen-virtio/backends/00-false.conf && "
+               "systemctl restart xen-virtiod")
     try:
         create_fails(dom0, disk)
     finally:
         dom0.check("rm -r /etc/xen-virtio/backends && systemctl restart xen-virtiod")
-    assert any("status 1" in reason for reason in watched())
+    assert any("status 1" in reason for reason in errors())
