@@ -25,13 +25,13 @@ class Disk:
                 "backendtype=standalone,specification=virtio")
 
 
-def make_disk(host, name, mode="rw", megabytes=24, files=6):
+def make_disk(host, name, mode="rw", megabytes=16, files=3):
     """An image with some random files and the list of their sums, SUMS."""
     path = f"{GUEST_FOLDER}/{name}.img"
     tree = f"{GUEST_FOLDER}/{name}.tree"
     host.check(f"mkdir -p {tree} && cd {tree} && "
                f"for i in $(seq {files}); do "
-               "head -c $((i * 100000)) /dev/urandom > file$i; done && "
+               "head -c $((i * 50000)) /dev/urandom > file$i; done && "
                "sha256sum file* > SUMS && "
                f"mke2fs -q -F -t ext4 -d {tree} {path} {megabytes}M && rm -r {tree}")
     return Disk(path, mode)
@@ -45,6 +45,7 @@ class Guest:
         self.name = name
         self.config = f"{GUEST_FOLDER}/{name}.cfg"
         self.log = f"/var/log/xen/console/guest-{name}.log"
+        self.created = None  # the domid that xl create gave it
         self._write_initrd(script)
         disk_lines = ",\n    ".join(f'"{disk.entry(n)}"' for n, disk in enumerate(disks))
         self.text = (f'name = "{name}"\nmemory = {memory}\nvcpus = {vcpus}\n'
@@ -70,6 +71,7 @@ class Guest:
         result, seconds = self.host.timed(f"xl create {self.config}", timeout)
         if result.status:
             raise LabError(f"xl create: {result.output}\n{self.host.story()}")
+        self.created = self.domid()
         return seconds
 
     def domid(self):
@@ -82,13 +84,16 @@ class Guest:
 
     def wait_for(self, text, timeout=90, count=1):
         """Waits until the guest has written a line with this text that often."""
-        self.host.wait(f"[ $(grep -c -- {shlex.quote(text)} {self.log} 2>/dev/null || echo 0) "
-                       f"-ge {count} ]", timeout,
-                       f"{self.name} did not say \"{text}\"; it said:\n{self.console()}")
+        said = f'[ "$(grep -c -- {shlex.quote(text)} {self.log} 2>/dev/null)" -ge {count} ]'
+        try:
+            self.host.wait(f"{said} 2>/dev/null", timeout, f"{self.name} did not say \"{text}\"")
+        except LabError as error:
+            raise LabError(f"{error}\nIt said:\n{self.console()}") from None
 
     def wait_gone(self, timeout=60):
-        """Waits until Xen knows no domain of this name."""
-        self.host.wait(f"! xl domid {self.name} >/dev/null 2>&1", timeout,
+        """Waits until xl has taken away the domain that was created."""
+        # Not by xl, which takes longer to start than xenstore does to answer.
+        self.host.wait(f"! xenstore-exists /local/domain/{self.created}", timeout,
                        f"{self.name} is still there")
 
     def destroy(self):

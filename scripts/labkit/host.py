@@ -35,7 +35,7 @@ class Host:
     def wait(self, condition, timeout=60, why=""):
         """Waits in dom0 until a shell condition holds."""
         loop = (f"timeout {timeout} sh -c "
-                + shlex.quote(f"until {condition}; do busybox usleep 50000; done"))
+                + shlex.quote(f"until {condition}; do busybox usleep 200000; done"))
         result = self.run(loop, timeout + 30)
         if result.status:
             raise LabError(f"{why or condition}: not within {timeout} s\n{self.story()}")

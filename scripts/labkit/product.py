@@ -16,8 +16,7 @@ MESON = ("--prefix=/usr", "--sysconfdir=/etc", "--localstatedir=/var", f"--libdi
 
 def install(lab, sysroot, options, console):
     """Cross-builds, copies, and (unless told otherwise) starts."""
-    stage = _build(sysroot, options.source.resolve(), options.meson, console)
-    archive = check("tar", "--create", "--owner=0", "--group=0", "--directory", stage, ".")
+    archive = _build(sysroot, options.source.resolve(), options.meson, console)
     console.say("install", f"copying {len(archive) // 1024} KiB into dom0")
     _in_dom0(lab, "tar --extract --no-overwrite-dir --directory / && ldconfig", archive)
     _in_dom0(lab, "systemd-sysusers && systemd-tmpfiles --create --prefix=/run/xen-virtio && "
@@ -37,26 +36,27 @@ def _in_dom0(lab, line, data=b""):
 
 
 def _build(sysroot, source, extra, console):
-    """The folder of what the project installs."""
+    """An archive of what the project installs."""
     if not (source / "meson.build").exists():
         raise LabError(f"{source} has no meson.build")
     key = hashlib.sha256(str(source).encode()).hexdigest()[:16]
     folder = cache.root() / "product" / f"{key}-{sysroot.name}"
     objects, stage = folder / "build", folder / "stage"
-    log = cache.logs() / f"product-{key}.log"
-    log.unlink(missing_ok=True)
-    setup = ["meson", "setup", objects, source, "--cross-file", sysroot / "cross.ini",
-             *MESON, *extra]
-    if (objects / "build.ninja").exists():
-        setup.append("--reconfigure")
-    else:
-        shutil.rmtree(objects, ignore_errors=True)
-    shutil.rmtree(stage, ignore_errors=True)
+    # Several labs may be installed at a time.
     with cache.lock(f"product-{key}"):
+        log = cache.logs() / f"product-{key}.log"
+        log.unlink(missing_ok=True)
+        setup = ["meson", "setup", objects, source, "--cross-file", sysroot / "cross.ini",
+                 *MESON, *extra]
+        if (objects / "build.ninja").exists():
+            setup.append("--reconfigure")
+        else:
+            shutil.rmtree(objects, ignore_errors=True)
+        shutil.rmtree(stage, ignore_errors=True)
         for what, argv in (("configuring", setup),
                            ("compiling", ["meson", "compile", "-C", objects]),
                            ("staging", ["meson", "install", "-C", objects, "--no-rebuild",
                                         "--destdir", stage])):
             console.say("install", what)
             console.run("install", argv, log)
-    return stage
+        return check("tar", "--create", "--owner=0", "--group=0", "--directory", stage, ".")

@@ -14,6 +14,37 @@ from labkit.client import Lab  # noqa: E402  (found through the line above)
 from labkit.host import Host  # noqa: E402
 
 KERNELS = ("lab", "stock")
+FIGURE = "figure"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "smp: in a lab with two CPUs, in real time")
+    config.addinivalue_line("markers", "also_smp: run once more in such a lab")
+    config.addinivalue_line("markers", "xdist_group: tests that share a lab")
+
+
+def pytest_generate_tests(metafunc):
+    """Every test runs on every kernel, in labs where time is the count of instructions: these use
+    one of the machine's CPUs each, and figures do not depend on its load. A test that is marked so
+    runs once more on two CPUs."""
+    if "dom0" not in metafunc.fixturenames:
+        return
+    params = [pytest.param(kernel, marks=pytest.mark.xdist_group(kernel)) for kernel in KERNELS]
+    if metafunc.definition.get_closest_marker("also_smp"):
+        params += [pytest.param(f"{kernel}-smp", marks=pytest.mark.smp) for kernel in KERNELS]
+    metafunc.parametrize("dom0", params, indirect=True, scope="session")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """All measured figures together, whichever process measured them."""
+    reports = [report for word in ("passed", "failed")
+               for report in terminalreporter.stats.get(word, []) if report.when == "call"]
+    lines = sorted(value for report in reports for name, value in report.user_properties
+                   if name == FIGURE)
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 def lab_command(*arguments):
@@ -21,38 +52,35 @@ def lab_command(*arguments):
     subprocess.run([SOURCE / "scripts/lab", *arguments], check=True)
 
 
-@pytest.fixture(scope="session", params=KERNELS)
+@pytest.fixture(scope="session")
 def dom0(request):
-    """dom0 with this kernel, with xen-virtiod installed and running."""
-    kernel = request.param
-    name = f"test-{kernel}"
+    """dom0 with xen-virtiod installed and running; request.param is the kernel's kind."""
+    kernel, _, smp = request.param.partition("-")
+    name = f"test-{request.param}"
     lab_command("stop", "--name", name)
-    lab_command("boot", "--name", name, "--kernel", kernel, "--memory", "6144")
+    lab_command("boot", "--name", name, "--kernel", kernel, "--memory", "6144",
+                *([] if smp else ["--exact"]))
     try:
         lab_command("install", "--name", name)
-        yield Host(Lab(name), kernel)
+        yield Host(Lab(name), request.param)
     finally:
         lab_command("stop", "--name", name)
 
 
 @pytest.fixture(autouse=True)
 def tidy(request):
-    """Every test starts with nothing of ours in dom0, and leaves nothing."""
+    """Every test leaves nothing of ours in dom0."""
     if "dom0" not in request.fixturenames:
         yield
         return
-    machine = request.getfixturevalue("dom0")
+    host = request.getfixturevalue("dom0")
     yield
-    machine.run("for name in $(xl list | tail -n +3 | cut -d ' ' -f 1); do xl destroy $name; done; "
-                "rm -rf /srv/guests/*")
-    machine.expect_clean()
+    host.run("for name in $(xl list | tail -n +3 | cut -d ' ' -f 1); do xl destroy $name; done; "
+             "rm -rf /srv/guests/*")
+    host.expect_clean()
 
 
 @pytest.fixture
-def figures(record_property, capsys, dom0):
-    """Prints a measured figure, so that it stands in the log of every run."""
-    def show(what, value):
-        record_property(what, value)
-        with capsys.disabled():
-            print(f"\n    figure [{dom0}] {what}: {value}")
-    return show
+def figures(record_property, dom0):
+    """Notes a measured figure, which is shown at the end of every run."""
+    return lambda what, value: record_property(FIGURE, f"{what} [{dom0}]: {value}")

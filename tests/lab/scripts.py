@@ -18,7 +18,7 @@ for disk in /dev/vd?; do
     mounted $disk $folder
     mkdir $folder/guest
     for i in 1 2 3; do
-        dd if=/dev/urandom of=$folder/guest/$i bs=50000 count=4 conv=fsync 2>/dev/null ||
+        dd if=/dev/urandom of=$folder/guest/$i bs=20000 count=2 conv=fsync 2>/dev/null ||
             fail "write to $disk"
     done
     (cd $folder && sha256sum guest/* > GUEST_SUMS) || fail "own sums of $disk"
@@ -48,7 +48,7 @@ for disk in /dev/vd?; do mounted $disk /mnt/${disk#/dev/}; done
 round=0
 while :; do
     for folder in /mnt/vd?; do
-        dd if=/dev/urandom of=$folder/work bs=65536 count=4 conv=fsync 2>/dev/null ||
+        dd if=/dev/urandom of=$folder/work bs=65536 count=1 conv=fsync 2>/dev/null ||
             fail "write in round $round"
         sum=$(sha256sum < $folder/work)
         echo 3 > /proc/sys/vm/drop_caches

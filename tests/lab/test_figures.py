@@ -4,8 +4,9 @@
 import re
 import statistics
 
-from lab import scripts
 from labkit.domu import Guest, make_disk
+
+from lab import scripts
 
 CLAIMED = r"claimed MMIO range \S+ as IOREQ server \d+, ([0-9.]+) ms after"
 GUESTS = 20
@@ -27,6 +28,15 @@ def test_time_to_claim(dom0, figures):
     figures("node to claimed range", f"median {statistics.median(times):.1f} ms, "
                                      f"p99 (of {GUESTS}) {max(times):.1f} ms")
     assert max(times) <= 50
+
+
+def test_time_of_create_and_destroy(dom0, figures):
+    guest = Guest(dom0, "timed", [make_disk(dom0, "timed")], scripts.WORK)
+    figures("xl create", f"{guest.create():.2f} s")
+    guest.wait_for("guest: round 1")
+    seconds = guest.destroy()
+    figures("xl destroy under I/O", f"{seconds:.2f} s")
+    assert seconds < 2
 
 
 def resident_kib(dom0, unit):

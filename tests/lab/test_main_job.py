@@ -3,12 +3,14 @@
 
 import shlex
 
+import pytest
 from lab import scripts
 from labkit.domu import Disk, Guest, check_image, make_disk
 
 GUEST_FILES = "sha256sum -c SUMS && sha256sum -c GUEST_SUMS && [ $(ls guest | wc -l) = 3 ]"
 
 
+@pytest.mark.also_smp
 def test_guest_reads_and_writes_its_disk(dom0, figures):
     disk = make_disk(dom0, "main")
     guest = Guest(dom0, "main", [disk], scripts.WRITE_FILES)
@@ -36,6 +38,7 @@ def test_read_only_disk_is_untouched(dom0):
     check_image(dom0, disk, "grep -q own own")
 
 
+@pytest.mark.also_smp
 def test_two_guests_with_two_disks_each(dom0):
     disks = {name: [make_disk(dom0, f"{name}{n}") for n in range(2)] for name in ("left", "right")}
     guests = [Guest(dom0, name, mine, scripts.WRITE_FILES, vcpus=2) for name, mine in disks.items()]
