@@ -2,6 +2,7 @@
 """Guests: their disks, their xl.cfg, what they do, and what they say on their console."""
 
 import shlex
+import struct
 from dataclasses import dataclass
 
 from .guest import cpio
@@ -25,6 +26,15 @@ class Disk:
                 "backendtype=standalone,specification=virtio")
 
 
+def idle_kernel():
+    """A kernel image for arm64 that does nothing, in no time and hardly any memory."""
+    jump_to_code, wait_for_interrupt, jump_back = 0x14000010, 0xd503207f, 0x17ffffff
+    text_offset, image_size, flags_4k_anywhere = 0, 0x10000, 0xa
+    header = struct.pack("<IIQQQQQQ4sI", jump_to_code, 0, text_offset, image_size,
+                         flags_4k_anywhere, 0, 0, 0, b"ARM\x64", 0)
+    return header + struct.pack("<II", wait_for_interrupt, jump_back) + bytes(4096)
+
+
 def make_disk(host, name, mode="rw", megabytes=16, files=3):
     """An image with some random files and the list of their sums, SUMS."""
     path = f"{GUEST_FOLDER}/{name}.img"
@@ -38,7 +48,7 @@ def make_disk(host, name, mode="rw", megabytes=16, files=3):
 
 
 class Guest:
-    """A guest that runs a shell script."""
+    """A guest that runs a shell script, or with script=None one that does nothing at all."""
 
     def __init__(self, host, name, disks, script, memory=192, vcpus=1):
         self.host = host
@@ -46,17 +56,20 @@ class Guest:
         self.config = f"{GUEST_FOLDER}/{name}.cfg"
         self.log = f"/var/log/xen/console/guest-{name}.log"
         self.created = None  # the domid that xl create gave it
-        self._write_initrd(script)
+        kernel = f'kernel = "{self._write_kernel(script)}"\n'
         disk_lines = ",\n    ".join(f'"{disk.entry(n)}"' for n, disk in enumerate(disks))
-        self.text = (f'name = "{name}"\nmemory = {memory}\nvcpus = {vcpus}\n'
-                     f'kernel = "/srv/lab/guest-kernel"\n'
-                     f'ramdisk = "{GUEST_FOLDER}/{name}.initrd"\n'
+        self.text = (f'name = "{name}"\nmemory = {memory}\nvcpus = {vcpus}\n{kernel}'
                      'extra = "console=hvc0 quiet"\non_crash = "preserve"\n'
                      f'disk = [\n    {disk_lines}\n]\n')
         (host.lab.share / f"{name}.cfg").write_text(self.text, encoding="utf-8")
-        host.check(f"cp /mnt/lab/{name}.cfg {self.config}; rm -f {self.log}")
+        host.check(f"mkdir -p {GUEST_FOLDER} && cp /mnt/lab/{name}.cfg {self.config} && "
+                   f"rm -f {self.log}")
 
-    def _write_initrd(self, script):
+    def _write_kernel(self, script):
+        """Puts kernel and initramfs in place; returns what xl.cfg says of them."""
+        if script is None:
+            (self.host.lab.share / "idle-kernel").write_bytes(idle_kernel())
+            return "/mnt/lab/idle-kernel"
         archive = cpio({"guest.sh": script.encode(),
                         "sbin/poweroff": POWER_SCRIPT.format("poweroff").encode(),
                         "sbin/reboot": POWER_SCRIPT.format("reboot").encode()})
@@ -65,6 +78,7 @@ class Guest:
         # The kernel looks for a second archive at a multiple of four bytes.
         self.host.check(f"mkdir -p {GUEST_FOLDER} && cp /srv/lab/guest-initrd {initrd} && "
                         f"truncate -s %4 {initrd} && cat /mnt/lab/{self.name}.cpio >> {initrd}")
+        return f'/srv/lab/guest-kernel"\nramdisk = "{initrd}'
 
     def create(self, timeout=60):
         """xl create, which has to succeed; returns the seconds it took."""

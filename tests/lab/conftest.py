@@ -20,18 +20,21 @@ FIGURE = "figure"
 def pytest_configure(config):
     config.addinivalue_line("markers", "smp: in a lab with two CPUs, in real time")
     config.addinivalue_line("markers", "also_smp: run once more in such a lab")
+    config.addinivalue_line("markers", "only_kernel(kind): not on the others")
     config.addinivalue_line("markers", "xdist_group: tests that share a lab")
 
 
 def pytest_generate_tests(metafunc):
     """Every test runs on every kernel, in labs where time is the count of instructions: these use
     one of the machine's CPUs each, and figures do not depend on its load. A test that is marked so
-    runs once more on two CPUs."""
+    runs once more on two CPUs, on the kernel that is quick enough for libxl's deadlines then."""
     if "dom0" not in metafunc.fixturenames:
         return
-    params = [pytest.param(kernel, marks=pytest.mark.xdist_group(kernel)) for kernel in KERNELS]
+    only = metafunc.definition.get_closest_marker("only_kernel")
+    params = [pytest.param(kernel, marks=pytest.mark.xdist_group(kernel))
+              for kernel in (only.args if only else KERNELS)]
     if metafunc.definition.get_closest_marker("also_smp"):
-        params += [pytest.param(f"{kernel}-smp", marks=pytest.mark.smp) for kernel in KERNELS]
+        params.append(pytest.param("lab-smp", marks=pytest.mark.smp))
     metafunc.parametrize("dom0", params, indirect=True, scope="session")
 
 
