@@ -70,7 +70,7 @@ class Guest:
         if script is None:
             (self.host.lab.share / "idle-kernel").write_bytes(idle_kernel())
             return "/mnt/lab/idle-kernel"
-        archive = cpio({"guest.sh": script.encode(),
+        archive = cpio({"guest.sh": script.encode(), "sbin": None,
                         "sbin/poweroff": POWER_SCRIPT.format("poweroff").encode(),
                         "sbin/reboot": POWER_SCRIPT.format("reboot").encode()})
         (self.host.lab.share / f"{self.name}.cpio").write_bytes(archive)
