@@ -36,7 +36,8 @@ class Host:
         """Waits in dom0 until a shell condition holds."""
         loop = (f"timeout {timeout} sh -c "
                 + shlex.quote(f"until {condition}; do busybox usleep 200000; done"))
-        result = self.run(loop, timeout + 30)
+        # dom0's clock may be slower than ours.
+        result = self.run(loop, 3 * timeout + 60)
         if result.status:
             raise LabError(f"{why or condition}: not within {timeout} s\n{self.story()}")
 

