@@ -20,7 +20,7 @@ FIGURE = "figure"
 def pytest_configure(config):
     config.addinivalue_line("markers", "smp: in a lab with two CPUs, in real time")
     config.addinivalue_line("markers", "also_smp: run once more in such a lab")
-    config.addinivalue_line("markers", "only_kernel(kind...): not on the others; none: smp only")
+    config.addinivalue_line("markers", "only_kernel(kind): not on the others")
     config.addinivalue_line("markers", "xdist_group: tests that share a lab")
 
 
@@ -33,7 +33,7 @@ def pytest_generate_tests(metafunc):
     only = metafunc.definition.get_closest_marker("only_kernel")
     kernels = only.args if only else KERNELS
     params = [pytest.param(kernel, marks=pytest.mark.xdist_group(kernel)) for kernel in kernels]
-    if not kernels or metafunc.definition.get_closest_marker("also_smp"):
+    if metafunc.definition.get_closest_marker("also_smp"):
         params.append(pytest.param("lab-smp", marks=pytest.mark.smp))
     metafunc.parametrize("dom0", params, indirect=True, scope="session")
 
@@ -61,7 +61,7 @@ def dom0(request):
     kernel, _, smp = request.param.partition("-")
     name = f"test-{request.param}"
     lab_command("stop", "--name", name)
-    lab_command("boot", "--name", name, "--kernel", kernel, "--memory", "6144",
+    lab_command("boot", "--name", name, "--kernel", kernel,
                 *([] if smp else ["--exact"]))
     try:
         lab_command("install", "--name", name)

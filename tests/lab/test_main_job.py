@@ -52,18 +52,6 @@ def test_two_guests_with_two_disks_each(dom0):
             check_image(dom0, disk, GUEST_FILES)
 
 
-# To fill 3 GiB takes minutes where instructions are counted.
-@pytest.mark.only_kernel()
-def test_guest_with_two_banks_of_memory(dom0):
-    """Arm guests have 3 GiB in one bank, and the rest far above it, which Linux uses first."""
-    disk = make_disk(dom0, "large")
-    guest = Guest(dom0, "large", [disk], scripts.WRITE_FILES, memory=3328)
-    guest.create(timeout=180)
-    guest.wait_for("guest: done", timeout=180)
-    guest.wait_gone()
-    check_image(dom0, disk, GUEST_FILES)
-
-
 def test_driver_is_bound_again_and_again(dom0):
     disk = make_disk(dom0, "rebind")
     guest = Guest(dom0, "rebind", [disk], scripts.REBIND)
