@@ -4,6 +4,7 @@
 import re
 import statistics
 
+import pytest
 from labkit.domu import Guest, make_disk
 
 from lab import scripts
@@ -56,6 +57,7 @@ def test_memory_use(dom0, figures):
     assert daemon_kib <= 10 * 1024
 
 
+@pytest.mark.only_kernel("lab")
 def test_mapping_a_guest_does_not_balloon_dom0(dom0, figures):
     def dom0_mib():
         return int(dom0.check("xl list | awk '$1 == \"Domain-0\" {print $3}'"))
@@ -69,6 +71,7 @@ def test_mapping_a_guest_does_not_balloon_dom0(dom0, figures):
     assert dom0_mib() == before
 
 
+@pytest.mark.only_kernel("lab")
 def test_backend_maps_the_guest_and_the_frontend_does_not(dom0):
     guest = Guest(dom0, "maps", [make_disk(dom0, "maps")], scripts.WORK, memory=192)
     guest.create()

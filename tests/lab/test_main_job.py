@@ -27,6 +27,7 @@ def test_guest_reads_and_writes_its_disk(dom0, figures):
     dom0.expect_clean()
 
 
+@pytest.mark.only_kernel("lab")
 def test_read_only_disk_is_untouched(dom0):
     disk, fixed = make_disk(dom0, "own"), make_disk(dom0, "fixed", "r")
     before = dom0.check(f"sha256sum {fixed.path}")
@@ -39,6 +40,7 @@ def test_read_only_disk_is_untouched(dom0):
 
 
 @pytest.mark.also_smp
+@pytest.mark.only_kernel("lab")
 def test_two_guests_with_two_disks_each(dom0):
     disks = {name: [make_disk(dom0, f"{name}{n}") for n in range(2)] for name in ("left", "right")}
     guests = [Guest(dom0, name, mine, scripts.WRITE_FILES, vcpus=2) for name, mine in disks.items()]
@@ -52,6 +54,7 @@ def test_two_guests_with_two_disks_each(dom0):
             check_image(dom0, disk, GUEST_FILES)
 
 
+@pytest.mark.only_kernel("lab")
 def test_driver_is_bound_again_and_again(dom0):
     disk = make_disk(dom0, "rebind")
     guest = Guest(dom0, "rebind", [disk], scripts.REBIND)
@@ -61,6 +64,7 @@ def test_driver_is_bound_again_and_again(dom0):
     check_image(dom0, disk, "[ $(cat rebound) = 3 ]")
 
 
+@pytest.mark.only_kernel("lab")
 def test_block_device_as_disk(dom0):
     disk = make_disk(dom0, "loop")
     device = dom0.check(f"losetup --find --show {disk.path}").strip()
@@ -73,6 +77,7 @@ def test_block_device_as_disk(dom0):
     check_image(dom0, disk, GUEST_FILES)
 
 
+@pytest.mark.only_kernel("lab")
 def test_unusual_image_names(dom0):
     """Names that a shell, systemd or our own expansion would take apart."""
     disks = []
