@@ -25,10 +25,12 @@ def pytest_configure(config):
 
 
 def pytest_generate_tests(metafunc):
-    """Tests run on every kernel, but for those that have yet to prove themselves there, in labs
-    where time is the count of instructions: these use one of the machine's CPUs each, and figures do
-    not depend on its load. A test that is marked so runs once more on two CPUs, on the kernel that is
-    quick enough for libxl's deadlines then."""
+    """Tests run on every kernel, but for those that have yet to prove themselves there.
+
+    The labs count instructions instead of time: each uses one of the machine's CPUs, and figures do
+    not depend on its load. A test that is marked so runs once more on two CPUs, on the kernel that
+    is quick enough for libxl's deadlines then.
+    """
     if "dom0" not in metafunc.fixturenames:
         return
     only = metafunc.definition.get_closest_marker("only_kernel")
