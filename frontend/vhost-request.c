@@ -132,12 +132,5 @@ void vhost_set_vring_call(VhostClient *client, uint32_t index, int fd)
 /* Requests are worked off in order, so the answer to the last one stands for all. */
 void vhost_barrier(VhostClient *client, VhostAnswered answered, void *userdata)
 {
-        const VhostQuery query = {
-                .request = VHOST_USER_GET_FEATURES,
-                .kind = VHOST_ANSWER_U64,
-                .answered = answered,
-                .userdata = userdata,
-        };
-
-        vhost_client_query(client, &query, NULL, 0);
+        vhost_get_features(client, answered, userdata);
 }
