@@ -42,8 +42,11 @@ class Host:
             raise LabError(f"{why or condition}: not within {timeout} s\n{self.story()}")
 
     def timed(self, command, timeout=120):
-        """Runs a shell line; returns its result and how long it took by dom0's clock."""
-        result = self.run("read start _ < /proc/uptime; " + command + "; status=$?; "
+        """Runs a shell line; returns its result and how long it took by dom0's clock.
+
+        Its error output goes where the output goes: of two pipes nobody knows which comes last.
+        """
+        result = self.run("read start _ < /proc/uptime; { " + command + "; } 2>&1; status=$?; "
                           "read end _ < /proc/uptime; echo; echo took $start $end; exit $status",
                           timeout)
         start, end = map(float, re.search(r"took (\S+) (\S+)\s*$", result.output).groups())
