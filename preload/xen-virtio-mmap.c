@@ -50,6 +50,14 @@ struct privcmd_dm_op {
 
 _Static_assert(sizeof(off_t) == 8, "one kind of offset");
 
+/* So much is mapped at a time: privcmd's list of the pages is then 128 KiB. */
+#define PART_SIZE (UINT64_C(64) << 20)
+
+typedef struct PartPages {
+        uint64_t gfns[PART_SIZE / GUEST_PAGE_SIZE];
+        int errors[PART_SIZE / GUEST_PAGE_SIZE];
+} PartPages;
+
 void *preload_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
         EXPORT_AS("mmap");
 void *preload_mmap64(void *address, size_t length, int protection, int flags, int fd, off_t offset)
@@ -117,53 +125,69 @@ static bool bank_find(int fd, MemoryBank *ret_bank, uint16_t *ret_domid)
 }
 
 /*
- * Pages that the guest has given back are holes: to touch them is a fault, as it should be. A bank
- * of which nothing at all can be mapped is an error.
+ * Maps a part of a bank. The first ioctl on an area has to fill the whole of it, and privcmd keeps
+ * a list of its pages in one piece, so each part is an area of its own, small enough for that list
+ * to be found memory for. Returns how many of its pages are holes, or a negative errno; *ret_error
+ * says why there are any.
  */
-static int errors_check(const int *errors, size_t n_pages)
+static ssize_t part_map(int fd, void *area, size_t size, uint64_t guest_address, uint16_t domid,
+                        PartPages *pages, int *ret_error)
 {
-        size_t n_holes = 0;
-        int error = 0;
-
-        for (size_t i = 0; i < n_pages; i++) {
-                if (errors[i] == 0)
-                        continue;
-                error = errors[i];
-                n_holes++;
-        }
-        if (n_holes == n_pages)
-                return error;
-        if (n_holes > 0)
-                fprintf(stderr, "libxen-virtio-mmap: %zu of %zu guest pages are not there: %s\n",
-                        n_holes, n_pages, strerror(-error));
-        return 0;
-}
-
-static int pages_map(int fd, void *area, const MemoryBank *bank, uint16_t domid)
-{
-        const size_t n_pages = bank->size / GUEST_PAGE_SIZE;
-        _cleanup_free_ uint64_t *gfns = NULL;
-        _cleanup_free_ int *errors = NULL;
-        struct privcmd_mmapbatch_v2 batch;
-
-        gfns = malloc(n_pages * sizeof(*gfns));
-        errors = calloc(n_pages, sizeof(*errors));
-        if (!gfns || !errors || n_pages > UINT32_MAX)
-                return -ENOMEM;
-        for (size_t i = 0; i < n_pages; i++)
-                gfns[i] = bank->base / GUEST_PAGE_SIZE + i;
-
-        batch = (struct privcmd_mmapbatch_v2){
+        const size_t n_pages = size / GUEST_PAGE_SIZE;
+        struct privcmd_mmapbatch_v2 batch = {
                 .num = (uint32_t)n_pages,
                 .dom = domid,
                 .address = (uintptr_t)area,
-                .gfns = gfns,
-                .errors = errors,
+                .gfns = pages->gfns,
+                .errors = pages->errors,
         };
+        ssize_t n_holes = 0;
+
+        for (size_t i = 0; i < n_pages; i++)
+                pages->gfns[i] = guest_address / GUEST_PAGE_SIZE + i;
+        memset(pages->errors, 0, sizeof(pages->errors));
         /* ENOENT stands for pages that are swapped out, which errors[] tells page by page. */
         if (ioctl(fd, IOCTL_PRIVCMD_MMAPBATCH_V2, &batch) < 0 && errno != ENOENT)
                 return -errno;
-        return errors_check(errors, n_pages);
+        for (size_t i = 0; i < n_pages; i++) {
+                if (pages->errors[i] == 0)
+                        continue;
+                *ret_error = pages->errors[i];
+                n_holes++;
+        }
+        return n_holes;
+}
+
+/*
+ * Fills a reserved area with the pages of a bank. Pages that the guest has given back are holes: to
+ * touch them is a fault, as it should be. A bank of which nothing at all can be mapped is an error.
+ */
+static int bank_fill(int fd, char *area, int protection, const MemoryBank *bank, uint16_t domid)
+{
+        _cleanup_free_ PartPages *pages = malloc(sizeof(*pages));
+        uint64_t n_holes = 0;
+        int error = 0;
+
+        if (!pages)
+                return -ENOMEM;
+        for (uint64_t done = 0; done < bank->size; done += PART_SIZE) {
+                const size_t size = bank->size - done < PART_SIZE ? bank->size - done : PART_SIZE;
+                ssize_t n;
+
+                if (mmap_real(area + done, size, protection, MAP_SHARED | MAP_FIXED, fd, 0) ==
+                    MAP_FAILED)
+                        return -errno;
+                n = part_map(fd, area + done, size, bank->base + done, domid, pages, &error);
+                if (n < 0)
+                        return (int)n;
+                n_holes += (uint64_t)n;
+        }
+        if (n_holes == bank->size / GUEST_PAGE_SIZE)
+                return error;
+        if (n_holes > 0)
+                fprintf(stderr, "libxen-virtio-mmap: %llu guest pages are not there: %s\n",
+                        (unsigned long long)n_holes, strerror(-error));
+        return 0;
 }
 
 static void *bank_map(void *address, size_t length, int protection, int flags, int fd, off_t offset,
@@ -172,15 +196,18 @@ static void *bank_map(void *address, size_t length, int protection, int flags, i
         void *area;
         int r;
 
-        /* The first ioctl has to fill the whole area, and banks are sent whole, from offset 0. */
+        /* Banks are sent whole, from offset 0. */
         if (offset != 0 || length != bank->size || !(flags & MAP_SHARED)) {
                 errno = EINVAL;
                 return MAP_FAILED;
         }
-        area = mmap_real(address, length, protection, flags, fd, 0);
+        area = mmap_real(address, length, PROT_NONE,
+                         (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) | MAP_PRIVATE | MAP_ANONYMOUS |
+                                 MAP_NORESERVE,
+                         -1, 0);
         if (area == MAP_FAILED)
                 return MAP_FAILED;
-        r = pages_map(fd, area, bank, domid);
+        r = bank_fill(fd, area, protection, bank, domid);
         if (r < 0) {
                 fprintf(stderr, "libxen-virtio-mmap: cannot map memory of domain %u at %#llx: %s\n",
                         domid, (unsigned long long)bank->base, strerror(-r));

@@ -24,8 +24,8 @@ folder XEN_VIRTIO_DOWNLOADS are not downloaded again.  scripts/setup installs wh
 def build_parts(apt, console, kinds):
     """Builds all parts for some kinds of kernel, side by side; returns their folders."""
     def with_guest(kind):
-        folder = kernel.build(kind, apt, console)
-        return folder, guest.build(kind, folder, apt, console)
+        folders = {name: kernel.build(name, apt, console) for name in guest.GUEST_KERNELS[kind]}
+        return folders[kind], guest.build(kind, folders, apt, console)
 
     with ThreadPoolExecutor() as pool:
         # The longest first.

@@ -50,15 +50,16 @@ def make_disk(host, name, mode="rw", megabytes=16, files=3):
 class Guest:
     """A guest that runs a shell script, or with script=None one that does nothing at all."""
 
-    def __init__(self, host, name, disks, script, memory=192, vcpus=1):
+    def __init__(self, host, name, disks, script, memory=192, vcpus=1, kernel="lab"):
         self.host = host
         self.name = name
+        self.files = f"/srv/lab/guests/{kernel}"
         self.config = f"{GUEST_FOLDER}/{name}.cfg"
         self.log = f"/var/log/xen/console/guest-{name}.log"
         self.created = None  # the domid that xl create gave it
-        kernel = f'kernel = "{self._write_kernel(script)}"\n'
+        boot = f'kernel = "{self._write_kernel(script)}"\n'
         disk_lines = ",\n    ".join(f'"{disk.entry(n)}"' for n, disk in enumerate(disks))
-        self.text = (f'name = "{name}"\nmemory = {memory}\nvcpus = {vcpus}\n{kernel}'
+        self.text = (f'name = "{name}"\nmemory = {memory}\nvcpus = {vcpus}\n{boot}'
                      'extra = "console=hvc0 quiet"\non_crash = "preserve"\n'
                      f'disk = [\n    {disk_lines}\n]\n')
         (host.lab.share / f"{name}.cfg").write_text(self.text, encoding="utf-8")
@@ -76,9 +77,9 @@ class Guest:
         (self.host.lab.share / f"{self.name}.cpio").write_bytes(archive)
         initrd = f"{GUEST_FOLDER}/{self.name}.initrd"
         # The kernel looks for a second archive at a multiple of four bytes.
-        self.host.check(f"mkdir -p {GUEST_FOLDER} && cp /srv/lab/guest-initrd {initrd} && "
+        self.host.check(f"mkdir -p {GUEST_FOLDER} && cp {self.files}/initrd {initrd} && "
                         f"truncate -s %4 {initrd} && cat /mnt/lab/{self.name}.cpio >> {initrd}")
-        return f'/srv/lab/guest-kernel"\nramdisk = "{initrd}'
+        return f'{self.files}/kernel"\nramdisk = "{initrd}'
 
     def create(self, timeout=60):
         """xl create, which has to succeed; returns the seconds it took."""

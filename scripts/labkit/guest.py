@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What boots besides dom0's root: initial RAM file systems, and the small disk that dom0 mounts at
-/srv/lab with the guest's kernel, the guest's initramfs and the kernel's modules."""
+/srv/lab with guests' kernels, their initramfs and dom0's modules."""
 
 import gzip
 import lzma
@@ -10,7 +10,7 @@ import stat
 from . import cache
 from .ui import LabError, check
 
-RECIPE = 2
+RECIPE = 3
 ROOT_LABEL = "lab-root"
 SRV_LABEL = "lab-srv"
 BUSYBOX_PACKAGE = "busybox-static"
@@ -20,6 +20,9 @@ GUEST_MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "virtio-rng", "crc32
 DOM0_MODULES = ("virtio_mmio", "virtio_blk", "crc32c_generic", "ext4", "virtio_net",
                 "9pnet_virtio", "9p", "loop", "xenfs", "xen-privcmd", "xen-evtchn", "xen-gntdev",
                 "xen-gntalloc")
+
+# Guests of either kernel run on Debian's dom0; most tests take the lab's, which is up much sooner.
+GUEST_KERNELS = {"lab": ("lab",), "stock": ("stock", "lab")}
 
 LOAD_MODULES = """\
 if [ -f /modules.list ]; then
@@ -77,34 +80,40 @@ exec switch_root /root /sbin/init
 """
 
 
-def build(kind, kernel, apt, console):
-    """The folder that holds dom0-initrd, and disk.ext4 for /srv/lab."""
+def build(kind, kernels, apt, console):
+    """The folder that holds dom0-initrd, and disk.ext4 for /srv/lab; kernels: folders by kind."""
     package = apt.single(BUSYBOX_PACKAGE)
-    inputs = {"recipe": RECIPE, "kernel": kernel.name, "busybox": package.sha256,
-              "scripts": [GUEST_INIT, DOM0_INIT], "modules": [GUEST_MODULES, DOM0_MODULES]}
+    inputs = {"recipe": RECIPE, "kernels": {name: path.name for name, path in kernels.items()},
+              "busybox": package.sha256, "scripts": [GUEST_INIT, DOM0_INIT],
+              "modules": [GUEST_MODULES, DOM0_MODULES]}
     return cache.artifact(f"guest-{kind}", inputs,
-                          lambda folder: _make(kind, kernel, apt, console, package, folder))
+                          lambda folder: _make(kind, kernels, apt, console, package, folder))
 
 
-def _make(kind, kernel, apt, console, package, folder):
+def _make(kind, kernels, apt, console, package, folder):
     tree = folder / "tree"
     tree.mkdir()
     apt.extract(f"guest {kind}", [package], tree)
     busybox = (tree / "usr/bin/busybox").read_bytes()
     disk = folder / "disk"
-    disk.mkdir()
-    # The lab's own kernel has everything built in.
-    stock = kind == "stock"
-    files = _initramfs(kernel, busybox, GUEST_INIT, GUEST_MODULES if stock else ())
-    (disk / "guest-initrd").write_bytes(gzip.compress(files, 6))
-    files = _initramfs(kernel, busybox, DOM0_INIT, DOM0_MODULES if stock else ())
+    for name, kernel in kernels.items():
+        guest = disk / "guests" / name
+        guest.mkdir(parents=True)
+        files = _initramfs(kernel, busybox, GUEST_INIT, _modules(name, GUEST_MODULES))
+        (guest / "initrd").write_bytes(gzip.compress(files, 6))
+        shutil.copyfile(kernel / "Image", guest / "kernel")
+    files = _initramfs(kernels[kind], busybox, DOM0_INIT, _modules(kind, DOM0_MODULES))
     (folder / "dom0-initrd").write_bytes(gzip.compress(files, 6))
-    shutil.copyfile(kernel / "Image", disk / "guest-kernel")
-    shutil.copytree(kernel / "modules", disk / "modules")
+    shutil.copytree(kernels[kind] / "modules", disk / "modules")
     make_disk(disk, folder / "disk.ext4", SRV_LABEL, spare_mib=4)
     shutil.rmtree(tree)
     shutil.rmtree(disk)
     console.say(f"guest {kind}", "initramfs and /srv/lab made")
+
+
+def _modules(kind, names):
+    """The lab's own kernel has everything built in."""
+    return names if kind == "stock" else ()
 
 
 def make_disk(tree, image, label, spare_mib):

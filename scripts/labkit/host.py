@@ -21,6 +21,11 @@ class Host:
     def __str__(self):
         return self.kernel
 
+    @property
+    def kernel_kind(self):
+        """Which kernel dom0 runs: "lab" or "stock"."""
+        return self.kernel.partition("-")[0]
+
     def run(self, command, timeout=120):
         """Runs a shell line; returns .status and .output."""
         return self.lab.run(command, timeout=timeout)
@@ -51,6 +56,11 @@ class Host:
                           timeout)
         start, end = map(float, re.search(r"took (\S+) (\S+)\s*$", result.output).groups())
         return result, end - start
+
+    def mapped_kib(self, pid):
+        """How much a process has mapped through privcmd: guest memory, pages shared with Xen."""
+        return int(self.check("awk '/^[0-9a-f]+-/ { ours = /privcmd/ } ours && /^Size:/ { n += $2 }"
+                              f" END {{ print n + 0 }}' /proc/{pid}/smaps"))
 
     def story(self, lines=60):
         """What the journal tells of us, for the message of a failing test."""

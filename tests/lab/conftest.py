@@ -20,12 +20,12 @@ FIGURE = "figure"
 def pytest_configure(config):
     config.addinivalue_line("markers", "smp: in a lab with two CPUs, in real time")
     config.addinivalue_line("markers", "also_smp: run once more in such a lab")
-    config.addinivalue_line("markers", "only_kernel(kind): not on the others")
+    config.addinivalue_line("markers", "only_kernel(kind...): not on the others; none: smp only")
     config.addinivalue_line("markers", "xdist_group: tests that share a lab")
 
 
 def pytest_generate_tests(metafunc):
-    """Tests run on every kernel, but for those that have yet to prove themselves there.
+    """Tests run on every kernel, but for those that say why not.
 
     The labs count instructions instead of time: each uses one of the machine's CPUs, and figures do
     not depend on its load. A test that is marked so runs once more on two CPUs, on the kernel that
@@ -36,7 +36,7 @@ def pytest_generate_tests(metafunc):
     only = metafunc.definition.get_closest_marker("only_kernel")
     kernels = only.args if only else KERNELS
     params = [pytest.param(kernel, marks=pytest.mark.xdist_group(kernel)) for kernel in kernels]
-    if metafunc.definition.get_closest_marker("also_smp"):
+    if not kernels or metafunc.definition.get_closest_marker("also_smp"):
         params.append(pytest.param("lab-smp", marks=pytest.mark.smp))
     metafunc.parametrize("dom0", params, indirect=True, scope="session")
 
@@ -64,7 +64,7 @@ def dom0(request):
     kernel, _, smp = request.param.partition("-")
     name = f"test-{request.param}"
     lab_command("stop", "--name", name)
-    lab_command("boot", "--name", name, "--kernel", kernel,
+    lab_command("boot", "--name", name, "--kernel", kernel, "--memory", "8192",
                 *([] if smp else ["--exact"]))
     try:
         lab_command("install", "--name", name)
@@ -75,8 +75,8 @@ def dom0(request):
 
 @pytest.fixture(autouse=True)
 def tidy(request):
-    """Every test leaves nothing of ours in dom0."""
-    if "dom0" not in request.fixturenames:
+    """Every test leaves nothing of ours in dom0, but for a guest that other tests share."""
+    if "dom0" not in request.fixturenames or "running" in request.fixturenames:
         yield
         return
     host = request.getfixturevalue("dom0")

@@ -76,7 +76,6 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.only_kernel("lab")
 def test_disks_that_cannot_be_served(dom0):
     dom0.check("mkdir -p /srv/guests/folder.img && ln -sf nowhere /srv/guests/link.img")
     toolstack = Toolstack(dom0)
@@ -91,7 +90,6 @@ def test_disks_that_cannot_be_served(dom0):
     dom0.expect_clean()
 
 
-@pytest.mark.only_kernel("lab")
 def test_backend_that_fails_at_once(dom0):
     disk = make_disk(dom0, "refused")
     dom0.check("mkdir -p /etc/xen-virtio/backends && "
@@ -118,7 +116,6 @@ def test_image_that_libxl_refuses_itself(dom0, prepare, reason):
     assert reason in create_fails(dom0, Disk("/srv/guests/wrong.img"))
 
 
-@pytest.mark.only_kernel("lab")
 def test_missing_backend_program(dom0, errors):
     disk = make_disk(dom0, "orphan")
     program = "/usr/bin/qemu-storage-daemon"

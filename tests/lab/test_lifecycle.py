@@ -22,7 +22,6 @@ def rounds(guest):
     return guest.console().count("guest: round")
 
 
-@pytest.mark.only_kernel("lab")
 def test_destroy_under_load(dom0, working, figures):
     seconds = working.destroy()
     figures("xl destroy under I/O", f"{seconds:.2f} s")
@@ -30,18 +29,6 @@ def test_destroy_under_load(dom0, working, figures):
     dom0.expect_clean()
 
 
-@pytest.mark.only_kernel("lab")
-def test_pause_and_unpause(dom0, working):
-    for _ in range(3):
-        dom0.check("xl pause working")
-        dom0.check("sleep 0.5")
-        dom0.check("xl unpause working")
-    before = rounds(working)
-    working.wait_for("guest: round", count=before + 2)
-    assert "FAILED" not in working.console()
-
-
-@pytest.mark.only_kernel("lab")
 def test_reboot(dom0, working):
     first = working.domid()
     before = rounds(working)
@@ -67,7 +54,6 @@ def test_guest_ends_by_itself(dom0):
     check_image(dom0, disk)
 
 
-@pytest.mark.only_kernel("lab")
 def test_backend_that_hangs_does_not_hold_up_destroy_for_long(dom0, working, figures):
     for unit in working.units("backend"):
         dom0.check(f"systemctl kill --signal=STOP {unit}")

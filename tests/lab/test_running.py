@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is seen of, and done around, a guest that works with its disk and must go on doing so."""
+
+import json
+
+import pytest
+from labkit.domu import Guest, make_disk
+
+from lab import scripts
+
+MEMORY_MIB = 512
+
+
+def dom0_mib(dom0):
+    """How much memory dom0 has."""
+    return int(dom0.check("xl list | awk '$1 == \"Domain-0\" {print $3}'"))
+
+
+@pytest.fixture(scope="module")
+def running(dom0):
+    """One guest for all tests of this file, since it takes longer to make than they do."""
+    guest = Guest(dom0, "running", [make_disk(dom0, "running")], scripts.WORK, memory=MEMORY_MIB)
+    guest.dom0_mib_before = dom0_mib(dom0)
+    guest.create()
+    guest.wait_for("guest: round 1")
+    yield guest
+    guest.destroy()
+    dom0.expect_clean()
+
+
+@pytest.fixture(autouse=True)
+def works(running):
+    """No test makes an error of a disk that the guest sees."""
+    yield
+    assert "FAILED" not in running.console()
+
+
+def rounds(guest):
+    """How far the guest has come."""
+    return guest.console().count("guest: round")
+
+
+def goes_on(guest, pids):
+    """The guest works as before, with the same processes."""
+    guest.wait_for("guest: round", count=rounds(guest) + 3)
+    assert guest.pids() == pids
+    assert len(pids) == 2
+
+
+def test_mapping_does_not_balloon_dom0(dom0, running, figures):
+    now = dom0_mib(dom0)
+    figures(f"dom0's memory before and with a mapped {MEMORY_MIB} MiB guest",
+            f"{running.dom0_mib_before} MiB, {now} MiB")
+    assert now == running.dom0_mib_before
+
+
+def test_backend_maps_the_guest_and_the_frontend_does_not(dom0, running):
+    mapped = {unit.split("@")[0]: dom0.mapped_kib(pid) for unit, pid in running.pids().items()}
+    assert mapped == {"xen-virtio-frontend": 4, "xen-virtio-backend": MEMORY_MIB << 10}
+
+
+def resident_kib(dom0, unit):
+    """The resident set of a unit's main process."""
+    return int(dom0.check(f"awk '/^VmRSS/ {{print $2}}' /proc/$(systemctl show -P MainPID "
+                          f"{unit})/status"))
+
+
+def test_memory_use(dom0, running, figures):
+    [frontend] = running.units("frontend")
+    frontend_kib, daemon_kib = resident_kib(dom0, frontend), resident_kib(dom0, "xen-virtiod")
+    figures("frontend RSS", f"{frontend_kib} KiB")
+    figures("orchestrator RSS", f"{daemon_kib} KiB")
+    assert frontend_kib <= 4 * 1024
+    assert daemon_kib <= 10 * 1024
+
+
+def test_list_and_show(dom0, running):
+    device = f"{running.domid()}-disk-51712"
+    lines = dom0.check("xen-virtioctl list").splitlines()
+    assert len(lines) == 2
+    assert lines[1].split() == [device, "running", "blk", "ready", "-"]
+
+    [entry] = json.loads(dom0.check("xen-virtioctl --json list"))
+    assert entry["device"] == device
+    assert entry["state"] == "ready"
+    assert entry["base"] == 0x2000000
+    assert entry["problem"] is None
+
+    text = dom0.check(f"xen-virtioctl show {device}")
+    assert f"xen-virtio-frontend@{device}.service" in text
+
+
+def test_pause_and_unpause(dom0, running):
+    pids = running.pids()
+    for _ in range(3):
+        dom0.check("xl pause running; sleep 0.5; xl unpause running")
+    goes_on(running, pids)
+
+
+def test_restart_of_the_daemon(dom0, running):
+    pids = running.pids()
+    dom0.check("systemctl restart xen-virtiod")
+    goes_on(running, pids)
+
+
+@pytest.mark.also_smp
+def test_kill_of_the_daemon(dom0, running):
+    pids = running.pids()
+    for _ in range(3):
+        dom0.check("systemctl kill --signal=KILL xen-virtiod")
+        dom0.wait("systemctl is-active --quiet xen-virtiod")
+        goes_on(running, pids)
