@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Shows what xen-virtio does: boots a real Xen host under emulation, and lets a guest read and
+write a disk through it. Tells the story as it goes, and ends with "demo: PASS", or says what
+failed."""
+
+import argparse
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parent
+sys.path.insert(0, str(SCRIPTS))
+
+from labkit import domu  # noqa: E402  (found through the line above)
+from labkit.client import Lab  # noqa: E402
+from labkit.host import Host  # noqa: E402
+from labkit.ui import LabError  # noqa: E402
+
+LAB = "demo"
+GUEST = "guest1"
+IMAGE = f"/srv/guests/{GUEST}.img"
+
+GUEST_SCRIPT = """\
+mkdir -p /mnt/disk
+mount -t ext4 /dev/vda /mnt/disk || exit 1
+cd /mnt/disk
+echo "guest: /dev/vda is mounted, $(ls file* | wc -l) files are on it"
+sha256sum -c SUMS || exit 1
+mkdir guest
+for i in 1 2 3; do dd if=/dev/urandom of=guest/file$i bs=100000 count=5 conv=fsync || exit 1; done
+sha256sum guest/* > GUEST_SUMS
+cd / && umount /mnt/disk
+echo "guest: wrote three files of 500000 bytes, each with fsync, and unmounted"
+"""
+
+# How the journal says what the demo shows, by unit and text.
+STEPS = (
+    ("node seen", "xen-virtiod", "LOG_ID_DEVICE_SEEN"),
+    ("MMIO range claimed", "xen-virtiod", "LOG_ID_DEVICE_CLAIMED"),
+    ("backend answering", "xen-virtio-frontend", "LOG_ID_BACKEND_ANSWERED"),
+    ("ready, xl create goes on", "xen-virtiod", "LOG_ID_DEVICE_READY"),
+    ("guest's driver up", "xen-virtio-frontend", "LOG_ID_DRIVER_READY"),
+    ("guest's first request", "xen-virtio-frontend", "LOG_ID_FIRST_REQUEST"),
+    ("device gone", "xen-virtiod", "LOG_ID_DEVICE_GONE"),
+)
+
+
+def title(text):
+    """A new chapter."""
+    print(f"\n\033[1m== {text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
+
+
+def show(text):
+    """Something that somebody else wrote."""
+    for line in text.rstrip().splitlines():
+        print(f"    {line}", flush=True)
+
+
+def prepare():
+    """Installs what is missing, builds and boots the lab, and installs this checkout in it."""
+    title("Preparing: packages, Xen, kernel, dom0 (the first time takes a while)")
+    subprocess.run([SCRIPTS / "setup", "build", "lab"], check=True)
+    subprocess.run([SCRIPTS / "lab", "build", "--kernel", "lab"], check=True,
+                   stdout=subprocess.DEVNULL)
+    subprocess.run([SCRIPTS / "lab", "stop", "--name", LAB], check=True, stdout=subprocess.DEVNULL)
+    title("Booting a Xen host, and installing xen-virtio there")
+    subprocess.run([SCRIPTS / "lab", "boot", "--name", LAB], check=True)
+    subprocess.run([SCRIPTS / "lab", "install", "--name", LAB], check=True)
+
+
+class Observer(threading.Thread):
+    """Looks at xenstore and systemd while the guest is being created, and keeps what it saw."""
+
+    def __init__(self, host):
+        super().__init__(daemon=True)
+        self._host = host
+        self.nodes = ""
+        self.units = ""
+
+    def run(self):
+        """Takes the nodes and units once the device is served."""
+        self._host.wait(f"xl domid {GUEST} 2>/dev/null && "
+                        "systemctl is-active --quiet 'xen-virtio-frontend@*'", 60)
+        self.nodes = self._host.check(
+            f"xenstore-ls /local/domain/0/backend/virtio_disk/$(xl domid {GUEST})")
+        self.units = self._host.check(
+            "systemctl list-units --plain --no-legend 'xen-virtio-*' | cut -c 1-100; "
+            "systemd-cgls --no-pager -u xen-virtio.slice || true")
+
+
+def message_ids():
+    """The MESSAGE_IDs by the names that the source gives them."""
+    header = (SCRIPTS.parent / "common/log.h").read_text(encoding="utf-8")
+    return dict(re.findall(r'#define (LOG_ID_\w+)\s+"(\w+)"', header))
+
+
+def show_times(host, device):
+    """When each step of the device's life happened."""
+    ids = message_ids()
+    start = None
+    for what, _, name in STEPS:
+        line = host.run(f"journalctl -o short-monotonic --no-pager MESSAGE_ID={ids[name]} "
+                        f"VIRTIO_DEVICE={device} | head -1").output
+        found = re.match(r"\[\s*([0-9.]+)\]", line)
+        if not found:
+            raise RuntimeError(f"the journal does not tell of: {what}")
+        at = float(found.group(1))
+        start = at if start is None else start
+        print(f"    {(at - start) * 1000:10.1f} ms  {what}")
+
+
+def story(host):
+    """The main job."""
+    title("A disk with three files, whose checksums are known")
+    disk = domu.make_disk(host, GUEST)
+    show(host.check(f"debugfs -R 'cat SUMS' {disk.path} 2>/dev/null"))
+    guest = domu.Guest(host, GUEST, [disk], GUEST_SCRIPT)
+    title("The guest's configuration")
+    show(guest.text)
+
+    title("xl create")
+    observer = Observer(host)
+    observer.start()
+    print(f"    took {guest.create():.2f} s")
+    device = f"{guest.domid()}-disk-51712"
+    observer.join()
+    print("  nodes in xenstore, written by xl, state 2 by us:")
+    show(observer.nodes)
+    print("  units that xen-virtiod started:")
+    show(observer.units)
+
+    title("What the guest saw and wrote (its console)")
+    guest.wait_for("lab-guest: /guest.sh ended")
+    guest.wait_gone()
+    console = guest.console()
+    show("\n".join(line for line in console.splitlines()
+                   if "guest:" in line or ": OK" in line or "FAILED" in line))
+    if "ended with status 0" not in console:
+        raise RuntimeError("the guest failed")
+
+    title("dom0 looks at the image")
+    domu.check_image(host, disk, "sha256sum -c --quiet SUMS GUEST_SUMS && ls -l guest")
+    print("    e2fsck finds it clean; the guest's files are there, and all sums are right")
+
+    title("Times, under emulation of the whole machine")
+    show_times(host, device)
+
+    title("What is left of the device")
+    host.expect_clean()
+    print("    nothing: no unit, process, socket, folder, node or domain")
+
+
+def main():
+    """Tells the story; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the lab running afterwards: "
+                        f"scripts/lab shell --name {LAB}")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    try:
+        prepare()
+        story(Host(Lab(LAB), "lab"))
+    except (subprocess.CalledProcessError, LabError, RuntimeError, OSError) as error:
+        print(f"\ndemo: FAIL: {error}")
+        print("  build logs: ~/.cache/xen-virtio-lab/log; "
+              f"dom0's journal: scripts/lab run --name {LAB} journalctl")
+        return 1
+    if not arguments.keep:
+        subprocess.run([SCRIPTS / "lab", "stop", "--name", LAB], check=True,
+                       stdout=subprocess.DEVNULL)
+    print(f"\ndemo: PASS ({time.monotonic() - started:.0f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
