@@ -67,7 +67,8 @@ def prepare():
                    stdout=subprocess.DEVNULL)
     subprocess.run([SCRIPTS / "lab", "stop", "--name", LAB], check=True, stdout=subprocess.DEVNULL)
     title("Booting a Xen host, and installing xen-virtio there")
-    subprocess.run([SCRIPTS / "lab", "boot", "--name", LAB], check=True)
+    # Instructions count, not time: no deadline of libxl passes because the machine is busy.
+    subprocess.run([SCRIPTS / "lab", "boot", "--name", LAB, "--exact"], check=True)
     subprocess.run([SCRIPTS / "lab", "install", "--name", LAB], check=True)
 
 
@@ -145,7 +146,7 @@ def story(host):
     domu.check_image(host, disk, "sha256sum -c --quiet SUMS GUEST_SUMS && ls -l guest")
     print("    e2fsck finds it clean; the guest's files are there, and all sums are right")
 
-    title("Times, under emulation of the whole machine")
+    title("Times, each instruction of the emulated machine being a nanosecond")
     show_times(host, device)
 
     title("What is left of the device")
