@@ -110,7 +110,10 @@ def show_times(host, device):
             raise RuntimeError(f"the journal does not tell of: {what}")
         at = float(found.group(1))
         start = at if start is None else start
-        print(f"    {(at - start) * 1000:10.1f} ms  {what}")
+        # Where the message has the time itself, it is better than journald's.
+        said = re.search(r"([0-9.]+) ms after the node was seen", line)
+        milliseconds = float(said.group(1)) if said else (at - start) * 1000
+        print(f"    {milliseconds:10.1f} ms  {what}")
 
 
 def story(host):
