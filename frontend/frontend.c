@@ -241,6 +241,8 @@ static void event_handle(Frontend *frontend, VirtioEvent event)
                 if (frontend->mmio.device.status & VIRTIO_STATUS_DRIVER_OK)
                         interrupt_send(frontend);
                 break;
+        case VIRTIO_EVENT_QUEUE_START:
+        case VIRTIO_EVENT_CONFIG_WRITE:
         case VIRTIO_EVENT_NONE:
         default:
                 break;

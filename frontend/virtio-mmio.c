@@ -3,11 +3,30 @@
 #include "frontend/virtio-mmio.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <string.h>
 
 #include "common/launch.h"
 
 static const VirtioEvent no_event = { .type = VIRTIO_EVENT_NONE };
+
+void virtio_mmio_init(VirtioMmio *mmio, const MemoryBank *banks, unsigned int n_banks)
+{
+        *mmio = (VirtioMmio){
+                .magic = VIRTIO_MMIO_STATE_MAGIC,
+                .version = VIRTIO_MMIO_STATE_VERSION,
+                .size = sizeof(*mmio),
+        };
+        virtio_init(&mmio->device, banks, n_banks);
+}
+
+int virtio_mmio_check(const VirtioMmio *mmio)
+{
+        if (mmio->magic != VIRTIO_MMIO_STATE_MAGIC || mmio->version != VIRTIO_MMIO_STATE_VERSION ||
+            mmio->size != sizeof(*mmio))
+                return -EPROTO;
+        return mmio->reserved == 0 && virtio_is_consistent(&mmio->device) ? 0 : -EINVAL;
+}
 
 /* The selected queue; NULL if the driver selected one that does not exist. */
 static VirtioQueue *queue_selected(VirtioMmio *mmio)
@@ -29,18 +48,44 @@ static VirtioQueue *queue_writable(VirtioMmio *mmio)
         return queue;
 }
 
+/* QueueReset is there only for drivers that have agreed on it. */
+static bool queue_reset_exists(VirtioMmio *mmio)
+{
+        if (queue_selected(mmio) && virtio_has_feature(&mmio->device, VIRTIO_F_RING_RESET))
+                return true;
+        mmio->n_bad_accesses++;
+        return false;
+}
+
+/* Section 4.2.2.2: bytes, aligned halves and words. */
+static bool config_addressable(uint64_t offset, uint32_t size)
+{
+        return (size == 1 || size == 2 || size == 4) && offset % size == 0 &&
+               offset <= VIRTIO_CONFIG_SIZE_MAX - size;
+}
+
 static uint32_t config_read(VirtioMmio *mmio, uint64_t offset, uint32_t size)
 {
         uint32_t value = 0;
 
-        if ((size != 1 && size != 2 && size != 4) || offset % size != 0 ||
-            offset > VIRTIO_CONFIG_SIZE_MAX - size) {
+        if (!config_addressable(offset, size)) {
                 mmio->n_bad_accesses++;
                 return 0;
         }
         /* What lies beyond the device's own configuration is zero. */
         memcpy(&value, mmio->device.config + offset, size);
         return le32toh(value);
+}
+
+static VirtioEvent config_write(VirtioMmio *mmio, uint64_t offset, uint32_t size, uint32_t value)
+{
+        VirtioEvent event = no_event;
+
+        if (config_addressable(offset, size))
+                event = virtio_config_write(&mmio->device, (uint32_t)offset, size, value);
+        if (event.type == VIRTIO_EVENT_NONE)
+                mmio->n_bad_accesses++;
+        return event;
 }
 
 static uint32_t features_half(uint64_t features, uint32_t half)
@@ -72,6 +117,10 @@ static uint32_t register_read(VirtioMmio *mmio, uint64_t offset)
                 return device->interrupt_status;
         case VIRTIO_MMIO_STATUS:
                 return device->status;
+        case VIRTIO_MMIO_QUEUE_RESET:
+                /* The write is answered when the reset is over. */
+                queue_reset_exists(mmio);
+                return 0;
         case VIRTIO_MMIO_SHM_LEN_LOW:
         case VIRTIO_MMIO_SHM_LEN_HIGH:
         case VIRTIO_MMIO_SHM_BASE_LOW:
@@ -149,6 +198,13 @@ static VirtioEvent queue_ready_write(VirtioMmio *mmio, uint32_t value)
         return virtio_queue_ready_write(&mmio->device, (uint16_t)mmio->queue_sel, value & 1);
 }
 
+static VirtioEvent queue_reset_write(VirtioMmio *mmio, uint32_t value)
+{
+        if (!queue_reset_exists(mmio) || !(value & 1))
+                return no_event;
+        return virtio_queue_reset(&mmio->device, (uint16_t)mmio->queue_sel);
+}
+
 static VirtioEvent register_write(VirtioMmio *mmio, uint64_t offset, uint32_t value)
 {
         switch (offset) {
@@ -173,6 +229,8 @@ static VirtioEvent register_write(VirtioMmio *mmio, uint64_t offset, uint32_t va
                 return no_event;
         case VIRTIO_MMIO_QUEUE_READY:
                 return queue_ready_write(mmio, value);
+        case VIRTIO_MMIO_QUEUE_RESET:
+                return queue_reset_write(mmio, value);
         case VIRTIO_MMIO_QUEUE_SIZE:
         case VIRTIO_MMIO_QUEUE_DESC_LOW:
         case VIRTIO_MMIO_QUEUE_DESC_HIGH:
@@ -192,8 +250,9 @@ static VirtioEvent register_write(VirtioMmio *mmio, uint64_t offset, uint32_t va
 
 VirtioEvent virtio_mmio_write(VirtioMmio *mmio, uint64_t offset, uint32_t size, uint64_t value)
 {
-        /* The configuration space of what is served so far is read-only. */
-        if (size != 4 || offset >= VIRTIO_MMIO_CONFIG) {
+        if (offset >= VIRTIO_MMIO_CONFIG && offset < VIRTIO_MMIO_RANGE_SIZE)
+                return config_write(mmio, offset - VIRTIO_MMIO_CONFIG, size, (uint32_t)value);
+        if (size != 4) {
                 mmio->n_bad_accesses++;
                 return no_event;
         }

@@ -68,13 +68,13 @@ static uint8_t status_oracle(uint8_t before, uint8_t value, bool features_good)
         return after;
 }
 
-static VirtioEventType event_oracle(uint8_t before, uint8_t after)
+static VirtioEventType event_oracle(uint8_t before, uint8_t value, uint8_t after)
 {
-        if (after == 0)
+        if (value == 0)
                 return before & DRIVER_OK ? VIRTIO_EVENT_RESET : VIRTIO_EVENT_NONE;
-        if (!(before & DRIVER_OK) && (after & DRIVER_OK))
-                return after & NEEDS_RESET ? VIRTIO_EVENT_BROKEN : VIRTIO_EVENT_START;
-        return VIRTIO_EVENT_NONE;
+        if (!(value & DRIVER_OK) || (before & DRIVER_OK))
+                return VIRTIO_EVENT_NONE;
+        return after & NEEDS_RESET ? VIRTIO_EVENT_BROKEN : VIRTIO_EVENT_START;
 }
 
 static void write_and_compare(VirtioDevice *device, uint8_t value, bool features_good)
@@ -87,7 +87,7 @@ static void write_and_compare(VirtioDevice *device, uint8_t value, bool features
                 features_accept(device);
         event = virtio_status_write(device, value);
         if (device->status != status_oracle(before, value, features_good) ||
-            event.type != event_oracle(before, device->status))
+            event.type != event_oracle(before, value, device->status))
                 g_error("status %#x, write %#x: status %#x, event %d", before, value,
                         device->status, event.type);
 }
