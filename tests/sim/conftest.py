@@ -9,6 +9,7 @@ from sim.backend import ScriptedBackend, StorageDaemon
 from sim.frontend import Frontend
 from sim.guest import Disk
 from sim.memory import MIB
+from sim.reference import ReferenceBackend
 from sim.xen import BASE, IRQ, Xen
 
 INSTANCE = "5-disk-51712"
@@ -61,6 +62,11 @@ class Machine:
     def scripted_backend(self, *args, **kwargs):
         """Starts a backend that does as it is told."""
         return self._add_backend(ScriptedBackend, *args, **kwargs)
+
+    def reference_backend(self, *options):
+        """Starts the reference backend, with options of its command line."""
+        program = self.program.parents[1] / "backend/xen-virtio-test-backend"
+        return self._add_backend(ReferenceBackend, program, *options)
 
     def _add_backend(self, kind, *args, **kwargs):
         if os.path.exists(self.socket):

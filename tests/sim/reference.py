@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The reference backend: proves every message legal, and misbehaves on command."""
+
+import os
+import signal
+import subprocess
+import time
+
+from sim.frontend import SANITIZERS
+from sim.xen import DEADLINE
+
+ILLEGAL_STATUS = 3
+
+
+class ReferenceBackend:
+    """One process of xen-virtio-test-backend. It fails the test if the frontend broke a rule."""
+
+    def __init__(self, socket_path, program, *options):
+        self._report = f"{socket_path}.illegal"
+        self.log_path = f"{socket_path}.log"
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [program, f"--socket-path={socket_path}", f"--report={self._report}", *options],
+                env=os.environ | SANITIZERS, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + DEADLINE
+        while not os.path.exists(socket_path):
+            assert self.process.poll() is None, f"the backend does not start: {self.log}"
+            assert time.monotonic() < end, "the backend does not listen"
+            time.sleep(0.002)
+
+    @property
+    def log(self):
+        """All that it has said."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    @property
+    def illegal(self):
+        """What the frontend did that it may not do: lines."""
+        if not os.path.exists(self._report):
+            return []
+        with open(self._report, encoding="utf-8") as file:
+            return file.read().splitlines()
+
+    def refresh(self):
+        """Lets it look at the world again, and tell the frontend if something has changed."""
+        self.process.send_signal(signal.SIGHUP)
+
+    def descriptors(self):
+        """How many it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def kill(self):
+        """Ends it as a crash would."""
+        self.process.kill()
+        self.process.wait(DEADLINE)
+
+    def stop(self):
+        """Ends it, unless it has been ended. Fails if anything was illegal, or went wrong."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        try:
+            status = self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            status = "SIGTERM ignored"
+        assert not self.illegal, f"the frontend broke the protocol: {self.illegal}"
+        assert status in (0, -signal.SIGKILL), f"the backend ends with {status}: {self.log}"
