@@ -88,7 +88,12 @@ bool backend_illegal(Backend *backend, const char *name, const char *broken)
 static const Misbehaviour *misbehaviour(const Backend *backend, uint32_t request)
 {
         const BackendOptions *options = backend->options;
+        const uint32_t turn = backend->n_connections - 1;
 
+        if (options->misbehave_in_turn)
+                return turn < options->n_misbehaviours
+                               ? misbehaviour_find(&options->misbehaviours[turn], 1, request)
+                               : NULL;
         if (options->misbehave_connections > 0 &&
             backend->n_connections > options->misbehave_connections)
                 return NULL;

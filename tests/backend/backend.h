@@ -21,6 +21,7 @@ typedef struct BackendOptions {
         uint64_t features, protocol_features; /* masks */
         bool go_on;                           /* after an illegal message */
         uint32_t misbehave_connections;       /* so many of the first ones; 0: all */
+        bool misbehave_in_turn;               /* in the n-th connection only as told n-th */
         Misbehaviour misbehaviours[MISBEHAVIOURS_MAX];
         size_t n_misbehaviours;
         QueuePolicy policy;

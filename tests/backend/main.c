@@ -33,6 +33,7 @@ static void usage(void)
              "  --reverse                serve requests that are due last to first\n"
              "  --misbehave=REQUEST:KIND[:ARGUMENT]   see misbehave.h; repeatable\n"
              "  --misbehave-connections=N             only on the first N connections\n"
+             "  --misbehave-in-turn      as told n-th on the n-th connection only\n"
              "  --report=FILE            write illegal messages there, too\n"
              "  --continue               go on after an illegal message\n"
              "  --print-capabilities\n\n"
@@ -190,6 +191,7 @@ enum {
         OPTION_REVERSE,
         OPTION_MISBEHAVE,
         OPTION_MISBEHAVE_CONNECTIONS,
+        OPTION_MISBEHAVE_IN_TURN,
         OPTION_REPORT,
         OPTION_CONTINUE,
         OPTION_CAPABILITIES,
@@ -209,6 +211,7 @@ static const struct option options_known[] = {
         { "reverse", no_argument, NULL, OPTION_REVERSE },
         { "misbehave", required_argument, NULL, OPTION_MISBEHAVE },
         { "misbehave-connections", required_argument, NULL, OPTION_MISBEHAVE_CONNECTIONS },
+        { "misbehave-in-turn", no_argument, NULL, OPTION_MISBEHAVE_IN_TURN },
         { "report", required_argument, NULL, OPTION_REPORT },
         { "continue", no_argument, NULL, OPTION_CONTINUE },
         { "print-capabilities", no_argument, NULL, OPTION_CAPABILITIES },
@@ -278,6 +281,9 @@ static int option_apply(BackendOptions *options, int option)
                 return 0;
         case OPTION_MISBEHAVE:
                 return misbehaviour_add(options, optarg);
+        case OPTION_MISBEHAVE_IN_TURN:
+                options->misbehave_in_turn = true;
+                return 0;
         case OPTION_REPORT:
                 options->report = optarg;
                 return 0;

@@ -17,6 +17,7 @@ class ReferenceBackend:
 
     def __init__(self, socket_path, program, *options):
         self._report = f"{socket_path}.illegal"
+        self._expected = 0
         self.log_path = f"{socket_path}.log"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
@@ -42,6 +43,13 @@ class ReferenceBackend:
         with open(self._report, encoding="utf-8") as file:
             return file.read().splitlines()
 
+    def take_illegal(self):
+        """The same, for a test that wanted it so."""
+        lines = self.illegal
+        os.unlink(self._report)
+        self._expected = ILLEGAL_STATUS
+        return lines
+
     def refresh(self):
         """Lets it look at the world again, and tell the frontend if something has changed."""
         self.process.send_signal(signal.SIGHUP)
@@ -65,4 +73,5 @@ class ReferenceBackend:
             self.kill()
             status = "SIGTERM ignored"
         assert not self.illegal, f"the frontend broke the protocol: {self.illegal}"
-        assert status in (0, -signal.SIGKILL), f"the backend ends with {status}: {self.log}"
+        assert status in (self._expected, -signal.SIGKILL), \
+            f"the backend ends with {status}: {self.log}"
