@@ -34,8 +34,8 @@ int backend_open(Backend *backend, const BackendOptions *options)
         r = options->ops->open(&options->personality, &backend->personality);
         if (r < 0)
                 return r;
-        /* Requests keep their order unless they are turned round. */
-        if (!options->policy.reverse)
+        /* Requests keep their order unless it is taken from them. */
+        if (!options->policy.shuffle)
                 features |= BIT(FEATURE_IN_ORDER);
         backend->offer = (LegalOffer){
                 .features = (features | backend->personality.features) & options->features,

@@ -30,7 +30,7 @@ static void usage(void)
              "  --features=MASK          offer only these features\n"
              "  --protocol=MASK          offer only these protocol features\n"
              "  --delay=MSEC             serve each request so much later\n"
-             "  --reverse                serve requests that are due last to first\n"
+             "  --shuffle                of three requests, two and three times as much later\n"
              "  --misbehave=REQUEST:KIND[:ARGUMENT]   see misbehave.h; repeatable\n"
              "  --misbehave-connections=N             only on the first N connections\n"
              "  --misbehave-in-turn      as told n-th on the n-th connection only\n"
@@ -188,7 +188,7 @@ enum {
         OPTION_FEATURES,
         OPTION_PROTOCOL,
         OPTION_DELAY,
-        OPTION_REVERSE,
+        OPTION_SHUFFLE,
         OPTION_MISBEHAVE,
         OPTION_MISBEHAVE_CONNECTIONS,
         OPTION_MISBEHAVE_IN_TURN,
@@ -208,7 +208,7 @@ static const struct option options_known[] = {
         { "features", required_argument, NULL, OPTION_FEATURES },
         { "protocol", required_argument, NULL, OPTION_PROTOCOL },
         { "delay", required_argument, NULL, OPTION_DELAY },
-        { "reverse", no_argument, NULL, OPTION_REVERSE },
+        { "shuffle", no_argument, NULL, OPTION_SHUFFLE },
         { "misbehave", required_argument, NULL, OPTION_MISBEHAVE },
         { "misbehave-connections", required_argument, NULL, OPTION_MISBEHAVE_CONNECTIONS },
         { "misbehave-in-turn", no_argument, NULL, OPTION_MISBEHAVE_IN_TURN },
@@ -276,8 +276,8 @@ static int option_apply(BackendOptions *options, int option)
         case OPTION_READ_ONLY:
                 options->personality.read_only = true;
                 return 0;
-        case OPTION_REVERSE:
-                options->policy.reverse = true;
+        case OPTION_SHUFFLE:
+                options->policy.shuffle = true;
                 return 0;
         case OPTION_MISBEHAVE:
                 return misbehaviour_add(options, optarg);

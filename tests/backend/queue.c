@@ -132,18 +132,21 @@ static void request_serve(Queue *queue, Personality *personality, const Memory *
 }
 
 static void pending_serve(Queue *queue, Personality *personality, const Memory *memory,
-                          bool reverse, uint64_t now_msec)
+                          uint64_t now_msec)
 {
-        uint32_t n_due = 0;
-
-        while (n_due < queue->n_pending && queue->pending[n_due].due_msec <= now_msec)
-                n_due++;
-        for (; n_due > 0 && !queue->broken; n_due--) {
-                const uint32_t index = reverse ? n_due - 1 : 0;
-
-                request_serve(queue, personality, memory, queue->pending[index].chain);
-                pending_remove(queue, index);
+        for (uint32_t i = 0; i < queue->n_pending && !queue->broken;) {
+                if (queue->pending[i].due_msec > now_msec) {
+                        i++;
+                        continue;
+                }
+                request_serve(queue, personality, memory, queue->pending[i].chain);
+                pending_remove(queue, i);
         }
+}
+
+static uint64_t due_time(const Queue *queue, const QueuePolicy *policy, uint64_t now_msec)
+{
+        return now_msec + policy->delay_msec * (policy->shuffle ? 1 + queue->n_taken % 3 : 1);
 }
 
 /* Returns whether there may be more. */
@@ -155,10 +158,11 @@ static bool request_take(Queue *queue, Personality *personality, const Memory *m
 
         if (r > 0 && queue->inflight)
                 inflight_take(queue->inflight, chain.id);
-        if (r > 0 && policy->delay_msec == 0 && !policy->reverse)
+        if (r > 0 && policy->delay_msec == 0)
                 request_serve(queue, personality, memory, &chain);
         else if (r > 0)
-                r = pending_add(queue, &chain, now_msec + policy->delay_msec) ?: 1;
+                r = pending_add(queue, &chain, due_time(queue, policy, now_msec)) ?: 1;
+        queue->n_taken += r > 0;
         if (r < 0)
                 queue_break(queue, r);
         return r > 0 && !queue->broken;
@@ -191,10 +195,10 @@ void queue_serve(Queue *queue, Personality *personality, const Memory *memory,
         if (!queue->started || !queue->enabled || queue->broken)
                 return;
         /* What was resumed is older than what is taken now. */
-        pending_serve(queue, personality, memory, policy->reverse, now_msec);
+        pending_serve(queue, personality, memory, now_msec);
         if (queue->again && !queue->broken)
                 requests_take(queue, personality, memory, policy, now_msec);
-        pending_serve(queue, personality, memory, policy->reverse, now_msec);
+        pending_serve(queue, personality, memory, now_msec);
         if (ring_wants_interrupt(&queue->ring))
                 event_write(queue->call_fd);
 }
@@ -204,7 +208,7 @@ uint32_t queue_stop(Queue *queue, Personality *personality, const Memory *memory
         uint32_t base = queue->base;
 
         if (queue->started) {
-                pending_serve(queue, personality, memory, false, UINT64_MAX);
+                pending_serve(queue, personality, memory, UINT64_MAX);
                 if (ring_wants_interrupt(&queue->ring))
                         event_write(queue->call_fd);
                 base = ring_base(&queue->ring);
@@ -221,9 +225,13 @@ uint32_t queue_stop(Queue *queue, Personality *personality, const Memory *memory
 
 uint64_t queue_next_due(const Queue *queue)
 {
+        uint64_t due = UINT64_MAX;
+
         if (!queue->started || !queue->enabled || queue->broken)
                 return UINT64_MAX;
         if (queue->again)
                 return 0;
-        return queue->n_pending > 0 ? queue->pending[0].due_msec : UINT64_MAX;
+        for (uint32_t i = 0; i < queue->n_pending; i++)
+                due = queue->pending[i].due_msec < due ? queue->pending[i].due_msec : due;
+        return due;
 }

@@ -13,7 +13,7 @@
 /* How requests are handled, for tests that want some in flight. */
 typedef struct QueuePolicy {
         uint32_t delay_msec; /* from taking a request to serving it */
-        bool reverse;        /* of those that are due, the last one first */
+        bool shuffle;        /* twice and three times as much later for two out of three */
 } QueuePolicy;
 
 typedef struct Pending {
@@ -37,6 +37,7 @@ typedef struct Queue {
         bool again;  /* there may be requests to be taken, because of a kick or without one */
         Pending *pending;
         uint32_t n_pending;
+        uint32_t n_taken; /* so many ever were */
 } Queue;
 
 void queue_init(Queue *queue);

@@ -96,7 +96,7 @@ def test_a_ring_that_stops_goes_on(machine, clients, features):
 def test_kill_loses_nothing(machine, clients, seed):
     """Killed at any moment, with requests given back out of order: each is served, and once."""
     dice = random.Random(seed)
-    options = ["--type=loopback", "--delay=4", "--reverse"]
+    options = ["--type=loopback", "--delay=4", "--shuffle"]
     features = VERSION_1 | EVENT_IDX
     driver = DirectDriver(machine.xen.memory, features, size=RING_SIZE)
     ring = driver.rings[0]
