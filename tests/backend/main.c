@@ -163,17 +163,18 @@ static void loop_run(Backend *backend, int listener, const sigset_t *while_waiti
         }
 }
 
+/* Under another name at first: a socket that can be seen takes connections. */
 static int socket_listen(const char *path)
 {
         _cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int n = snprintf(address.sun_path, sizeof(address.sun_path), "%s~", path);
 
-        if (strlen(path) >= sizeof(address.sun_path))
+        if (n < 0 || (size_t)n >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
-        strcpy(address.sun_path, path);
-        unlink(path); /* of one that was killed */
+        unlink(address.sun_path); /* of one that was killed */
         if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-            listen(fd, 8) < 0)
+            listen(fd, 8) < 0 || rename(address.sun_path, path) < 0)
                 return -errno;
         return steal_fd(&fd);
 }
