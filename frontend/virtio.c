@@ -28,7 +28,8 @@ bool virtio_has_feature(const VirtioDevice *device, unsigned int bit)
 void virtio_init(VirtioDevice *device, const MemoryBank *banks, unsigned int n_banks)
 {
         *device = (VirtioDevice){ .n_banks = n_banks };
-        memcpy(device->banks, banks, n_banks * sizeof(*banks));
+        for (unsigned int i = 0; i < n_banks; i++)
+                device->banks[i] = banks[i];
 }
 
 /* Returns whether anything is different. */
@@ -243,15 +244,12 @@ VirtioEvent virtio_notify(const VirtioDevice *device, uint32_t queue)
         return (VirtioEvent){ .type = VIRTIO_EVENT_NOTIFY, .queue = (uint16_t)queue };
 }
 
+/* The first byte is, and each one is like the one before it. */
 static bool is_zero(const void *bytes, size_t size)
 {
-        const uint8_t *byte = bytes;
+        const uint8_t *first = bytes;
 
-        while (size > 0 && *byte == 0) {
-                byte++;
-                size--;
-        }
-        return size == 0;
+        return size == 0 || (*first == 0 && memcmp(first, first + 1, size - 1) == 0);
 }
 
 /* Whole pages, in order, and nothing twice. */

@@ -231,6 +231,144 @@ static void test_life(void)
         g_assert_cmphex(get(&mmio, VIRTIO_MMIO_QUEUE_READY), ==, 0);
 }
 
+/* A driver from its first look on; it uses so many queues. */
+static void driver_start(VirtioMmio *mmio, uint32_t n_queues)
+{
+        put(mmio, VIRTIO_MMIO_STATUS, 0);
+        g_assert_cmphex(get(mmio, VIRTIO_MMIO_STATUS), ==, 0);
+        features_put(mmio);
+        for (uint32_t i = 0; i < n_queues; i++) {
+                put(mmio, VIRTIO_MMIO_QUEUE_SEL, i);
+                g_assert_cmpuint(get(mmio, VIRTIO_MMIO_QUEUE_READY), ==, 0);
+                queue_put(mmio, i);
+                g_assert_cmpint(put(mmio, VIRTIO_MMIO_QUEUE_READY, 1), ==, VIRTIO_EVENT_NONE);
+        }
+        g_assert_cmpint(put(mmio, VIRTIO_MMIO_STATUS, 0xf), ==, VIRTIO_EVENT_START);
+        for (uint32_t i = 0; i < N_QUEUES; i++)
+                g_assert_cmpint(put(mmio, VIRTIO_MMIO_QUEUE_NOTIFY, i), ==,
+                                i < n_queues ? VIRTIO_EVENT_NOTIFY : VIRTIO_EVENT_NONE);
+}
+
+/* One driver goes, with its queues or all at once, and another one comes. */
+static void test_rebind(void)
+{
+        VirtioMmio mmio = mmio_new();
+        const VirtioDevice fresh = mmio.device;
+
+        driver_start(&mmio, 2);
+        put(&mmio, VIRTIO_MMIO_QUEUE_SEL, 0);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_QUEUE_READY, 0), ==, VIRTIO_EVENT_QUEUE_STOP);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_STATUS, 0), ==, VIRTIO_EVENT_RESET);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_QUEUE_READY, 0), ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpmem(&mmio.device, sizeof(fresh), &fresh, sizeof(fresh));
+        driver_start(&mmio, 2);
+}
+
+/* A firmware reads its boot sector through one queue; the system that it starts uses all. */
+static void test_firmware_then_system(void)
+{
+        VirtioMmio mmio = mmio_new();
+
+        driver_start(&mmio, 1);
+        driver_start(&mmio, 2);
+        driver_start(&mmio, 0);
+        driver_start(&mmio, 2);
+}
+
+/* A kernel that is started by another one finds the device in any state. */
+static void test_kexec(void)
+{
+        static const uint8_t left[] = { 0, 1, 3, 0xb, 0xf, 0x8f, 0x80 };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(left); i++) {
+                for (unsigned int broken = 0; broken < 2; broken++) {
+                        VirtioMmio mmio = mmio_new();
+
+                        features_put(&mmio);
+                        queue_put(&mmio, 0);
+                        put(&mmio, VIRTIO_MMIO_QUEUE_READY, left[i] != 3);
+                        if (!(left[i] & VIRTIO_STATUS_FEATURES_OK))
+                                put(&mmio, VIRTIO_MMIO_STATUS, 0);
+                        put(&mmio, VIRTIO_MMIO_STATUS, left[i]);
+                        if (broken)
+                                virtio_break(&mmio.device);
+                        virtio_interrupt_raise(&mmio.device, VIRTIO_INTERRUPT_QUEUE);
+                        driver_start(&mmio, 2);
+                        g_assert_cmphex(get(&mmio, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 0);
+                }
+        }
+}
+
+static VirtioMmio mmio_new_with_reset(void)
+{
+        VirtioMmio mmio = mmio_new();
+        const uint64_t features = FEATURES | UINT64_C(1) << VIRTIO_F_RING_RESET;
+
+        virtio_offer(&mmio.device, features, N_QUEUES, 256, "", 0);
+        put(&mmio, VIRTIO_MMIO_STATUS, 3);
+        put(&mmio, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+        put(&mmio, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> 32));
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_QUEUE_RESET, 1), ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpuint(mmio.n_bad_accesses, ==, 1); /* nothing is agreed on yet */
+        put(&mmio, VIRTIO_MMIO_STATUS, 0xb);
+        queue_put(&mmio, 1);
+        put(&mmio, VIRTIO_MMIO_QUEUE_READY, 1);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_STATUS, 0xf), ==, VIRTIO_EVENT_START);
+        return mmio;
+}
+
+static void test_queue_reset(void)
+{
+        VirtioMmio mmio = mmio_new_with_reset();
+
+        g_assert_cmpuint(get(&mmio, VIRTIO_MMIO_QUEUE_RESET), ==, 0);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_QUEUE_RESET, 0), ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpuint(get(&mmio, VIRTIO_MMIO_QUEUE_READY), ==, 1);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_QUEUE_RESET, 1), ==, VIRTIO_EVENT_QUEUE_STOP);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_QUEUE_RESET, 1), ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpuint(get(&mmio, VIRTIO_MMIO_QUEUE_RESET), ==, 0);
+        g_assert_cmpuint(get(&mmio, VIRTIO_MMIO_QUEUE_READY), ==, 0);
+        queue_put(&mmio, 1);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_QUEUE_READY, 1), ==, VIRTIO_EVENT_QUEUE_START);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 1), ==, VIRTIO_EVENT_NOTIFY);
+
+        g_assert_cmpuint(mmio.n_bad_accesses, ==, 1);
+        put(&mmio, VIRTIO_MMIO_QUEUE_SEL, N_QUEUES);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_QUEUE_RESET, 1), ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpuint(get(&mmio, VIRTIO_MMIO_QUEUE_RESET), ==, 0);
+        g_assert_cmpuint(mmio.n_bad_accesses, ==, 3);
+}
+
+/* Bytes, halves and words, each in its place; not across the end, and not unless permitted. */
+static void test_config_writes(void)
+{
+        VirtioMmio mmio = mmio_new();
+        const uint32_t end = VIRTIO_MMIO_CONFIG + mmio.device.config_size;
+        const uint32_t generation = get(&mmio, VIRTIO_MMIO_CONFIG_GENERATION);
+        VirtioEvent event;
+
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_CONFIG, 0), ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpuint(mmio.n_bad_accesses, ==, 1);
+        virtio_config_set_writable(&mmio.device, true);
+        event = virtio_mmio_write(&mmio, VIRTIO_MMIO_CONFIG + 5, 1, 0xaa);
+        g_assert_cmpint(event.type, ==, VIRTIO_EVENT_CONFIG_WRITE);
+        g_assert_cmpuint(event.offset, ==, 5);
+        g_assert_cmpuint(event.size, ==, 1);
+        virtio_mmio_write(&mmio, VIRTIO_MMIO_CONFIG + 6, 2, 0xccbb);
+        g_assert_cmphex(get(&mmio, VIRTIO_MMIO_CONFIG + 4), ==, 0xccbbaa05);
+        virtio_mmio_write(&mmio, VIRTIO_MMIO_CONFIG + 4, 4, 0x11223344);
+        g_assert_cmphex(virtio_mmio_read(&mmio, VIRTIO_MMIO_CONFIG + 6, 2), ==, 0x1122);
+        g_assert_cmpint(put(&mmio, end - 4, 1), ==, VIRTIO_EVENT_CONFIG_WRITE);
+        g_assert_cmpuint(mmio.n_bad_accesses, ==, 1);
+
+        g_assert_cmpint(put(&mmio, end, 1), ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(put(&mmio, VIRTIO_MMIO_CONFIG + 2, 1), ==, VIRTIO_EVENT_NONE);
+        event = virtio_mmio_write(&mmio, VIRTIO_MMIO_CONFIG, 8, 1);
+        g_assert_cmpint(event.type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpuint(mmio.n_bad_accesses, ==, 4);
+        g_assert_cmpuint(get(&mmio, VIRTIO_MMIO_CONFIG_GENERATION), ==, generation);
+}
+
 /* Nonsense: nothing may break (the sanitizers watch), and what must hold does. */
 static void test_random_accesses(void)
 {
@@ -264,6 +402,11 @@ int main(int argc, char *argv[])
         g_test_add_func("/virtio-mmio/queue-addresses", test_queue_addresses);
         g_test_add_func("/virtio-mmio/ready-queue-is-fixed", test_ready_queue_is_fixed);
         g_test_add_func("/virtio-mmio/life", test_life);
+        g_test_add_func("/virtio-mmio/rebind", test_rebind);
+        g_test_add_func("/virtio-mmio/firmware-then-system", test_firmware_then_system);
+        g_test_add_func("/virtio-mmio/kexec", test_kexec);
+        g_test_add_func("/virtio-mmio/queue-reset", test_queue_reset);
+        g_test_add_func("/virtio-mmio/config-writes", test_config_writes);
         g_test_add_func("/virtio-mmio/random-accesses", test_random_accesses);
         return g_test_run();
 }

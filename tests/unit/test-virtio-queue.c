@@ -195,6 +195,124 @@ static void test_order(void)
         g_assert_false(device.queues[1].ready);
 }
 
+/* A device with two queues, of which queue 0 runs. */
+static VirtioDevice device_new_running(uint64_t features)
+{
+        VirtioDevice device = device_new(features);
+
+        device.queues[0] = good;
+        g_assert_cmpint(virtio_queue_ready_write(&device, 0, true).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(virtio_status_write(&device, 0xf).type, ==, VIRTIO_EVENT_START);
+        return device;
+}
+
+static void assert_event(VirtioEvent event, VirtioEventType type, uint16_t queue)
+{
+        g_assert_cmpint(event.type, ==, type);
+        g_assert_cmpuint(event.queue, ==, queue);
+}
+
+static void test_reset(void)
+{
+        VirtioDevice device = device_new_running(BIT(VIRTIO_F_RING_RESET));
+        VirtioQueue other = good;
+
+        assert_event(virtio_queue_reset(&device, 0), VIRTIO_EVENT_QUEUE_STOP, 0);
+        g_assert_cmpuint(device.queues[0].ready, ==, 0);
+        g_assert_cmpuint(device.queues[0].size, ==, 0);
+        g_assert_cmphex(device.queues[0].descriptor_area, ==, 0);
+        g_assert_cmphex(device.queues[0].driver_area, ==, 0);
+        g_assert_cmphex(device.queues[0].device_area, ==, 0);
+        g_assert_cmpint(virtio_notify(&device, 0).type, ==, VIRTIO_EVENT_NONE);
+        /* The access waited, and is repeated; a driver may also do it twice. */
+        assert_event(virtio_queue_reset(&device, 0), VIRTIO_EVENT_NONE, 0);
+
+        /* It comes back, with another size and elsewhere. */
+        other.size = 128;
+        other.descriptor_area = GUEST_BANK1_BASE;
+        other.reset = 1;
+        device.queues[0] = other;
+        assert_event(virtio_queue_ready_write(&device, 0, true), VIRTIO_EVENT_QUEUE_START, 0);
+        assert_event(virtio_queue_ready_write(&device, 0, true), VIRTIO_EVENT_NONE, 0);
+        assert_event(virtio_notify(&device, 0), VIRTIO_EVENT_NOTIFY, 0);
+
+        /* One reset, one start. */
+        assert_event(virtio_queue_ready_write(&device, 0, false), VIRTIO_EVENT_QUEUE_STOP, 0);
+        assert_event(virtio_queue_ready_write(&device, 0, true), VIRTIO_EVENT_BROKEN, 0);
+}
+
+static void test_reset_of_others(void)
+{
+        VirtioDevice device = device_new_running(BIT(VIRTIO_F_RING_RESET));
+
+        /* One that never ran, and one that was taken away before. */
+        assert_event(virtio_queue_reset(&device, 1), VIRTIO_EVENT_NONE, 0);
+        assert_event(virtio_queue_ready_write(&device, 0, false), VIRTIO_EVENT_QUEUE_STOP, 0);
+        assert_event(virtio_queue_reset(&device, 0), VIRTIO_EVENT_NONE, 0);
+        for (uint16_t i = 0; i < 2; i++) {
+                device.queues[i] = good;
+                device.queues[i].reset = 1;
+                assert_event(virtio_queue_ready_write(&device, i, true), VIRTIO_EVENT_QUEUE_START,
+                             i);
+        }
+        assert_event(virtio_queue_reset(&device, 2), VIRTIO_EVENT_NONE, 0);
+        assert_event(virtio_queue_reset(&device, UINT16_MAX), VIRTIO_EVENT_NONE, 0);
+        g_assert_cmphex(device.status & VIRTIO_STATUS_NEEDS_RESET, ==, 0);
+
+        /* Nothing of it is left for the next driver. */
+        virtio_queue_reset(&device, 0);
+        virtio_status_write(&device, 0);
+        g_assert_cmpuint(device.queues[0].reset, ==, 0);
+}
+
+static void test_reset_before_driver_ok(void)
+{
+        VirtioDevice device = device_new(BIT(VIRTIO_F_RING_RESET));
+
+        device.queues[0] = good;
+        virtio_queue_ready_write(&device, 0, true);
+        assert_event(virtio_queue_reset(&device, 0), VIRTIO_EVENT_NONE, 0);
+        g_assert_cmpuint(device.queues[0].ready, ==, 0);
+        device.queues[0] = good;
+        assert_event(virtio_queue_ready_write(&device, 0, true), VIRTIO_EVENT_NONE, 0);
+        assert_event(virtio_status_write(&device, 0xf), VIRTIO_EVENT_START, 0);
+}
+
+/* A queue that comes back is checked as one that comes first. */
+static void test_reset_and_bad_setup(void)
+{
+        VirtioDevice device = device_new_running(BIT(VIRTIO_F_RING_RESET));
+
+        virtio_queue_reset(&device, 0);
+        assert_event(virtio_queue_ready_write(&device, 0, true), VIRTIO_EVENT_BROKEN, 0);
+        g_assert_cmphex(device.interrupt_status, ==, VIRTIO_INTERRUPT_CONFIG);
+        device.queues[0] = good;
+        device.queues[0].reset = 1;
+        assert_event(virtio_queue_ready_write(&device, 0, true), VIRTIO_EVENT_BROKEN, 0);
+        g_assert_cmpuint(device.queues[0].ready, ==, 0);
+}
+
+static void test_no_reset_without_feature(void)
+{
+        VirtioDevice device = device_new_running(0);
+        const VirtioDevice before = device;
+
+        assert_event(virtio_queue_reset(&device, 0), VIRTIO_EVENT_NONE, 0);
+        g_assert_cmpmem(&device, sizeof(device), &before, sizeof(before));
+}
+
+/* The rings of a device that is broken run until they are stopped. */
+static void test_stop_when_broken(void)
+{
+        VirtioDevice device = device_new_running(BIT(VIRTIO_F_RING_RESET));
+
+        virtio_break(&device);
+        assert_event(virtio_queue_ready_write(&device, 0, false), VIRTIO_EVENT_QUEUE_STOP, 0);
+        device = device_new_running(BIT(VIRTIO_F_RING_RESET));
+        virtio_break(&device);
+        assert_event(virtio_queue_reset(&device, 0), VIRTIO_EVENT_QUEUE_STOP, 0);
+}
+
 static void test_before_features_ok(void)
 {
         VirtioDevice device = device_new(0);
@@ -213,6 +331,12 @@ int main(int argc, char *argv[])
         g_test_add_func("/virtio-queue/packed", test_packed);
         g_test_add_func("/virtio-queue/random-addresses", test_random_addresses);
         g_test_add_func("/virtio-queue/order", test_order);
+        g_test_add_func("/virtio-queue/reset", test_reset);
+        g_test_add_func("/virtio-queue/reset-of-others", test_reset_of_others);
+        g_test_add_func("/virtio-queue/reset-before-driver-ok", test_reset_before_driver_ok);
+        g_test_add_func("/virtio-queue/reset-and-bad-setup", test_reset_and_bad_setup);
+        g_test_add_func("/virtio-queue/no-reset-without-feature", test_no_reset_without_feature);
+        g_test_add_func("/virtio-queue/stop-when-broken", test_stop_when_broken);
         g_test_add_func("/virtio-queue/before-features-ok", test_before_features_ok);
         return g_test_run();
 }

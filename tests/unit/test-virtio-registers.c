@@ -2,7 +2,7 @@
 
 /*
  * frontend/virtio-mmio.h against the model of register-model.h: every access in typical states of
- * the device, and storms of random ones, after which the world outside has to be in order, too.
+ * the device, and storms of random ones, after which the world rings has to be in order, too.
  */
 
 #include "frontend/virtio-mmio.h"
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "tests/unit/register-model.h"
+#include "tests/unit/ring-model.h"
 
 #define BIT(n)      (UINT64_C(1) << (n))
 #define RAM         GUEST_BANK0_BASE
@@ -182,65 +183,6 @@ static void test_every_access(gconstpointer data)
         }
 }
 
-/* The rings of the world outside, as the events have them started and stopped. */
-typedef struct Outside {
-        bool started;
-        bool running[N_QUEUES];
-        unsigned int n_events[VIRTIO_EVENT_BROKEN + 1];
-} Outside;
-
-/* Each event has to make sense in the state that the ones before it have led to. */
-static void outside_apply(Outside *outside, const VirtioDevice *device, VirtioEvent event)
-{
-        outside->n_events[event.type]++;
-        switch (event.type) {
-        case VIRTIO_EVENT_START:
-                g_assert_false(outside->started);
-                outside->started = true;
-                for (unsigned int i = 0; i < N_QUEUES; i++)
-                        outside->running[i] = device->queues[i].ready;
-                break;
-        case VIRTIO_EVENT_RESET:
-                outside->started = false;
-                memset(outside->running, 0, sizeof(outside->running));
-                break;
-        case VIRTIO_EVENT_QUEUE_STOP:
-                /* A device that broke before DRIVER_OK was never started. */
-                g_assert_true(outside->running[event.queue] ||
-                              (device->status & VIRTIO_STATUS_NEEDS_RESET));
-                outside->running[event.queue] = false;
-                break;
-        case VIRTIO_EVENT_QUEUE_START:
-                g_assert_true(outside->started);
-                g_assert_false(outside->running[event.queue]);
-                g_assert_true(virtio_has_feature(device, VIRTIO_F_RING_RESET));
-                outside->running[event.queue] = true;
-                break;
-        case VIRTIO_EVENT_NOTIFY:
-                g_assert_true(outside->running[event.queue]);
-                break;
-        case VIRTIO_EVENT_CONFIG_WRITE:
-                g_assert_true(device->config_writable);
-                g_assert_cmpuint(event.offset + event.size, <=, device->config_size);
-                break;
-        case VIRTIO_EVENT_BROKEN:
-                g_assert_true(device->status & VIRTIO_STATUS_NEEDS_RESET);
-                break;
-        case VIRTIO_EVENT_NONE:
-        default:
-                break;
-        }
-        /* No ring runs that the driver does not think of as running, and the other way round. */
-        for (unsigned int i = 0; i < N_QUEUES; i++) {
-                if (outside->started)
-                        g_assert_cmpint(outside->running[i], ==, device->queues[i].ready);
-                else
-                        g_assert_false(outside->running[i]);
-        }
-        if (virtio_is_running(device))
-                g_assert_true(outside->started);
-}
-
 static uint32_t storm_value(GRand *rand, uint64_t offset)
 {
         static const uint32_t statuses[] = { 0, 1, 3, 0xb, 0xb, 0xb, 0xf, 0xf, 0xf, 0x8f };
@@ -266,7 +208,7 @@ static uint32_t storm_value(GRand *rand, uint64_t offset)
 }
 
 /* One access in both directions, compared with the model. */
-static void storm_access(VirtioMmio *mmio, Outside *outside, uint64_t offset, uint32_t size,
+static void storm_access(VirtioMmio *mmio, RingModel *rings, uint64_t offset, uint32_t size,
                          uint64_t value)
 {
         const uint32_t generation = mmio->device.config_generation;
@@ -278,7 +220,7 @@ static void storm_access(VirtioMmio *mmio, Outside *outside, uint64_t offset, ui
         event = virtio_mmio_write(mmio, offset, size, value);
         assert_event_equal(event, register_model_write(&model, offset, size, value));
         assert_same(mmio, &model);
-        outside_apply(outside, &mmio->device, event);
+        ring_model_apply(rings, &mmio->device, event);
         g_assert_cmpuint(mmio->device.config_generation, ==, generation);
 }
 
@@ -303,10 +245,10 @@ static const Step driver_resets_queue[] = {
         { 0xc0, 1 }, { 0x38, 8 }, { 0x80, RAM }, { 0x90, RAM }, { 0xa0, RAM }, { 0x44, 1 },
 };
 
-static void storm_driver(VirtioMmio *mmio, Outside *outside, const Step *steps, size_t n)
+static void storm_driver(VirtioMmio *mmio, RingModel *rings, const Step *steps, size_t n)
 {
         for (size_t i = 0; i < n; i++)
-                storm_access(mmio, outside, steps[i].offset, 4, steps[i].value);
+                storm_access(mmio, rings, steps[i].offset, 4, steps[i].value);
 }
 
 /* The device's side of things. */
@@ -329,7 +271,7 @@ static void storm_device(VirtioMmio *mmio, uint64_t value)
         }
 }
 
-static void storm_step(GRand *rand, VirtioMmio *mmio, Outside *outside)
+static void storm_step(GRand *rand, VirtioMmio *mmio, RingModel *rings)
 {
         static const uint8_t registers[] = {
                 0x14, 0x20, 0x24, 0x30, 0x30, 0x30, 0x38, 0x38, 0x38, 0x44, 0x44, 0x50, 0x50,
@@ -339,44 +281,44 @@ static void storm_step(GRand *rand, VirtioMmio *mmio, Outside *outside)
         uint64_t offset = registers[g_rand_int_range(rand, 0, sizeof(registers))];
 
         if (choice == 0) {
-                storm_driver(mmio, outside, driver_starts, G_N_ELEMENTS(driver_starts));
+                storm_driver(mmio, rings, driver_starts, G_N_ELEMENTS(driver_starts));
                 g_assert_true(virtio_is_running(&mmio->device));
         } else if (choice < 4) {
-                storm_driver(mmio, outside, driver_resets_queue, G_N_ELEMENTS(driver_resets_queue));
+                storm_driver(mmio, rings, driver_resets_queue, G_N_ELEMENTS(driver_resets_queue));
         } else if (choice == 4) {
                 storm_device(mmio, g_rand_int(rand));
         } else if (choice < 32) {
                 offset = (uint64_t)g_rand_int_range(rand, 0, 0x210);
-                storm_access(mmio, outside, offset, (uint32_t)g_rand_int_range(rand, 0, 9),
+                storm_access(mmio, rings, offset, (uint32_t)g_rand_int_range(rand, 0, 9),
                              storm_value(rand, offset));
         } else {
                 offset = choice < 40 ? VIRTIO_MMIO_STATUS : offset;
-                storm_access(mmio, outside, offset, 4, storm_value(rand, offset));
+                storm_access(mmio, rings, offset, 4, storm_value(rand, offset));
         }
 }
 
 static void test_storms(void)
 {
         const uint32_t first = g_test_rand_int() & 0xffffff;
-        Outside total = { 0 };
+        unsigned int n_events[VIRTIO_EVENT_BROKEN + 1] = { 0 };
 
         for (uint32_t seed = first; seed < first + 1000; seed++) {
                 GRand *rand = g_rand_new_with_seed(seed);
                 VirtioMmio mmio = mmio_new();
-                Outside outside = { 0 };
+                RingModel rings = { 0 };
 
                 g_test_message("storm %u", seed); /* the last one shown is the one that failed */
                 for (unsigned int step = 0; step < 1000; step++)
-                        storm_step(rand, &mmio, &outside);
+                        storm_step(rand, &mmio, &rings);
                 g_assert_cmpint(virtio_mmio_check(&mmio), ==, 0);
                 for (unsigned int type = 0; type <= VIRTIO_EVENT_BROKEN; type++)
-                        total.n_events[type] += outside.n_events[type];
+                        n_events[type] += rings.n_events[type];
                 g_rand_free(rand);
         }
         /* Storms that never get anywhere would prove nothing. */
         for (unsigned int type = 0; type <= VIRTIO_EVENT_BROKEN; type++) {
-                g_test_message("%u events of type %u", total.n_events[type], type);
-                g_assert_cmpuint(total.n_events[type], >, 100);
+                g_test_message("%u events of type %u", n_events[type], type);
+                g_assert_cmpuint(n_events[type], >, 100);
         }
 }
 

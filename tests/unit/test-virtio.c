@@ -119,6 +119,54 @@ static void test_status_sequences(gconstpointer data)
         }
 }
 
+/* All that may be said of one write after any others, without knowing those. */
+static void check_write(VirtioDevice *device, uint8_t value, uint8_t last, bool *started)
+{
+        const uint8_t before = device->status;
+        const VirtioEventType event = virtio_status_write(device, value).type;
+        const uint8_t after = device->status;
+        bool good = true;
+
+        good &= (after & ~(DRIVER_BITS | NEEDS_RESET)) == 0;
+        good &= !(after & DRIVER_OK) || (after & FEATURES_OK);
+        good &= value == 0 ? after == 0 : (after & before) == before;
+        good &= ((after & ~before) & ~(value | NEEDS_RESET)) == 0;
+        good &= !(after & ~before & NEEDS_RESET) || event == VIRTIO_EVENT_BROKEN;
+        good &= event != VIRTIO_EVENT_BROKEN || (after & NEEDS_RESET);
+        good &= event != VIRTIO_EVENT_START || (!*started && virtio_is_running(device));
+        good &= event != VIRTIO_EVENT_RESET || (after == 0 && (before & DRIVER_OK));
+        good &= value != last || event == VIRTIO_EVENT_NONE || event == VIRTIO_EVENT_BROKEN;
+        *started = (*started || event == VIRTIO_EVENT_START) && event != VIRTIO_EVENT_RESET;
+        good &= *started == virtio_is_running(device);
+        good &= virtio_is_consistent(device);
+        if (!good)
+                g_error("status %#x, write %#x: status %#x, event %d", before, value, after, event);
+}
+
+/* All sequences of so many writes that begin in this state. */
+static void check_sequences(const VirtioDevice *device, uint8_t last, bool started, bool features,
+                            unsigned int depth)
+{
+        static const uint8_t values[] = { 0, 1, 2, 3, 4, 7, 8, 0xb, 0xf, 0x40, 0x80, 0xff };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(values) && depth > 0; i++) {
+                VirtioDevice next = *device;
+                bool next_started = started;
+
+                if (features && !(next.status & FEATURES_OK))
+                        features_accept(&next);
+                check_write(&next, values[i], last, &next_started);
+                check_sequences(&next, values[i], next_started, features, depth - 1);
+        }
+}
+
+static void test_long_status_sequences(gconstpointer data)
+{
+        VirtioDevice device = device_new();
+
+        check_sequences(&device, 0x20, false, data != NULL, 6);
+}
+
 static void test_normal_life(void)
 {
         VirtioDevice device = device_new_running();
@@ -153,10 +201,20 @@ static void test_broken(void)
         g_assert_cmpint(virtio_notify(&device, 0).type, ==, VIRTIO_EVENT_NONE);
         g_assert_cmpint(virtio_status_write(&device, 0).type, ==, VIRTIO_EVENT_RESET);
 
-        /* Before DRIVER_OK no driver listens to interrupts. */
+        /* Before DRIVER_OK no driver listens to interrupts: then it is told. */
         device = device_new();
         virtio_break(&device);
         g_assert_cmphex(device.interrupt_status, ==, 0);
+        features_accept(&device);
+        g_assert_cmpint(virtio_status_write(&device, 0xb).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmphex(device.interrupt_status, ==, 0);
+        g_assert_cmpint(virtio_status_write(&device, 0xf).type, ==, VIRTIO_EVENT_BROKEN);
+        g_assert_cmphex(device.interrupt_status, ==, VIRTIO_INTERRUPT_CONFIG);
+
+        /* The rule was broken by DRIVER_OK itself. */
+        device = device_new();
+        g_assert_cmpint(virtio_status_write(&device, 7).type, ==, VIRTIO_EVENT_BROKEN);
+        g_assert_cmphex(device.status, ==, 3 | NEEDS_RESET);
 }
 
 static void test_features(void)
@@ -220,6 +278,111 @@ static void test_offer(void)
         g_assert_cmpmem(device.config, 4, "co\0", 4); /* nothing of the longer one is left */
 }
 
+/* Before FEATURES_OK the halves come in any order, and again; a refusal is not the end. */
+static void test_features_again(void)
+{
+        VirtioDevice device = device_new();
+
+        virtio_status_write(&device, ACKNOWLEDGE | DRIVER);
+        virtio_driver_features_write(&device, 1, (uint32_t)(FEATURES >> 32));
+        virtio_driver_features_write(&device, 0, UINT32_MAX);
+        virtio_status_write(&device, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+        g_assert_cmphex(device.status, ==, ACKNOWLEDGE | DRIVER);
+        g_assert_false(virtio_has_feature(&device, 9));
+
+        virtio_driver_features_write(&device, 0, 0);
+        virtio_driver_features_write(&device, 0, BIT(9));
+        virtio_status_write(&device, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+        g_assert_cmphex(device.status, ==, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+        g_assert_true(virtio_has_feature(&device, 9));
+        g_assert_true(virtio_has_feature(&device, VIRTIO_F_VERSION_1));
+        g_assert_false(virtio_has_feature(&device, 28));
+        g_assert_false(virtio_has_feature(&device, VIRTIO_F_RING_PACKED));
+}
+
+/* A device that no backend has described has nothing that a driver could agree on. */
+static void test_before_offer(void)
+{
+        const MemoryBank bank = { RAM, GUEST_PAGE_SIZE };
+        VirtioDevice device;
+
+        virtio_init(&device, &bank, 1);
+        virtio_status_write(&device, ACKNOWLEDGE | DRIVER);
+        for (unsigned int i = 0; i < 2; i++) {
+                g_assert_cmpint(virtio_status_write(&device, 0xb).type, ==, VIRTIO_EVENT_NONE);
+                g_assert_cmphex(device.status, ==, ACKNOWLEDGE | DRIVER);
+                virtio_driver_features_write(&device, 1, 1);
+        }
+}
+
+static void test_notification_data_is_never_offered(void)
+{
+        VirtioDevice device = device_new();
+
+        virtio_offer(&device, UINT64_MAX, N_QUEUES, 256, "config", 6);
+        g_assert_cmphex(device.device_features, ==, ~BIT(VIRTIO_F_NOTIFICATION_DATA));
+}
+
+static void test_config_change(void)
+{
+        VirtioDevice device = device_new();
+        uint32_t generation = device.config_generation;
+
+        /* Nobody listens yet. */
+        g_assert_false(virtio_config_change(&device, "Config", 6));
+        g_assert_cmpuint(device.config_generation, ==, ++generation);
+        g_assert_cmphex(device.interrupt_status, ==, 0);
+
+        device = device_new_running();
+        generation = device.config_generation;
+        g_assert_false(virtio_config_change(&device, "config", 6));
+        g_assert_cmpuint(device.config_generation, ==, generation);
+        g_assert_cmphex(device.interrupt_status, ==, 0);
+        g_assert_true(virtio_config_change(&device, "conf", 4));
+        g_assert_cmpuint(device.config_generation, ==, ++generation);
+        g_assert_cmphex(device.interrupt_status, ==, VIRTIO_INTERRUPT_CONFIG);
+        g_assert_cmpuint(device.config_size, ==, 4);
+        g_assert_cmpmem(device.config, 6, "conf\0", 6);
+
+        /* A reset takes the interrupt back, but not the generation. */
+        virtio_status_write(&device, 0);
+        g_assert_cmphex(device.interrupt_status, ==, 0);
+        g_assert_cmpuint(device.config_generation, ==, generation);
+        virtio_offer(&device, FEATURES, N_QUEUES, 256, "config", 6);
+        g_assert_cmpuint(device.config_generation, ==, ++generation);
+}
+
+static void test_config_write(void)
+{
+        VirtioDevice device = device_new_running();
+        const uint32_t generation = device.config_generation;
+        VirtioEvent event = virtio_config_write(&device, 0, 1, 'C');
+
+        g_assert_cmpint(event.type, ==, VIRTIO_EVENT_NONE);
+        virtio_config_set_writable(&device, true);
+        for (unsigned int i = 0; i < 2; i++) {
+                event = virtio_config_write(&device, 2, 4, 0x44434241);
+                g_assert_cmpint(event.type, ==, VIRTIO_EVENT_CONFIG_WRITE);
+                g_assert_cmpuint(event.offset, ==, 2);
+                g_assert_cmpuint(event.size, ==, 4);
+        }
+        g_assert_cmpmem(device.config, 7, "coABCD", 7);
+        g_assert_cmpint(virtio_config_write(&device, 5, 1, 0xffffff00 | 'd').type, ==,
+                        VIRTIO_EVENT_CONFIG_WRITE);
+        g_assert_cmpmem(device.config, 7, "coABCd", 7);
+        g_assert_cmpuint(device.config_generation, ==, generation);
+        g_assert_cmphex(device.interrupt_status, ==, 0);
+
+        g_assert_cmpint(virtio_config_write(&device, 6, 1, 1).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(virtio_config_write(&device, 3, 4, 1).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(virtio_config_write(&device, UINT32_MAX, 4, 1).type, ==, VIRTIO_EVENT_NONE);
+        virtio_config_change(&device, "co", 2);
+        g_assert_cmpint(virtio_config_write(&device, 0, 4, 1).type, ==, VIRTIO_EVENT_NONE);
+        virtio_config_set_writable(&device, false);
+        g_assert_cmpint(virtio_config_write(&device, 0, 1, 1).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpmem(device.config, 4, "co\0", 4);
+}
+
 static void test_interrupts(void)
 {
         VirtioDevice device = device_new_running();
@@ -238,12 +401,22 @@ int main(int argc, char *argv[])
         g_test_add_data_func("/virtio/status-sequences/good-features", "good",
                              test_status_sequences);
         g_test_add_data_func("/virtio/status-sequences/bad-features", NULL, test_status_sequences);
+        g_test_add_data_func("/virtio/long-status-sequences/good-features", "good",
+                             test_long_status_sequences);
+        g_test_add_data_func("/virtio/long-status-sequences/bad-features", NULL,
+                             test_long_status_sequences);
         g_test_add_func("/virtio/normal-life", test_normal_life);
         g_test_add_func("/virtio/reset-forgets", test_reset_forgets);
         g_test_add_func("/virtio/broken", test_broken);
         g_test_add_func("/virtio/features", test_features);
         g_test_add_func("/virtio/features-are-fixed", test_features_are_fixed);
         g_test_add_func("/virtio/offer", test_offer);
+        g_test_add_func("/virtio/features-again", test_features_again);
+        g_test_add_func("/virtio/before-offer", test_before_offer);
+        g_test_add_func("/virtio/notification-data-is-never-offered",
+                        test_notification_data_is_never_offered);
+        g_test_add_func("/virtio/config-change", test_config_change);
+        g_test_add_func("/virtio/config-write", test_config_write);
         g_test_add_func("/virtio/interrupts", test_interrupts);
         return g_test_run();
 }
