@@ -50,7 +50,10 @@ void virtio_offer(VirtioDevice *device, uint64_t features, uint16_t n_queues,
         device->device_features =
                 (features | BIT(VIRTIO_F_VERSION_1)) & ~BIT(VIRTIO_F_NOTIFICATION_DATA);
         device->n_queues = n_queues;
-        device->queue_size_max = queue_size_max;
+        device->queue_size_max =
+                queue_size_max < QUEUE_SIZE_LIMIT ? queue_size_max : QUEUE_SIZE_LIMIT;
+        /* A driver may write to them before its time, also to those that are no longer there. */
+        memset(device->queues, 0, sizeof(device->queues));
         config_set(device, config, config_size);
 }
 
@@ -173,7 +176,7 @@ static bool queue_acceptable(const VirtioDevice *device, const VirtioQueue *queu
 {
         const uint64_t n = queue->size;
 
-        if (n == 0 || n > device->queue_size_max || n > QUEUE_SIZE_LIMIT)
+        if (n == 0 || n > device->queue_size_max)
                 return false;
 
         if (virtio_has_feature(device, VIRTIO_F_RING_PACKED))

@@ -115,7 +115,7 @@ void virtio_init(VirtioDevice *device, const MemoryBank *banks, unsigned int n_b
  * Sets what the device is before its driver looks: features (with VERSION_1, and never with
  * NOTIFICATION_DATA, which no kick carries), queues and the configuration space. Also used when a
  * backend has come back with something else to offer; then only while status is 0. n_queues and
- * config_size must not exceed the limits above.
+ * config_size must not exceed the limits above; no queue is larger than the specification allows.
  */
 void virtio_offer(VirtioDevice *device, uint64_t features, uint16_t n_queues,
                   uint16_t queue_size_max, const void *config, uint32_t config_size);

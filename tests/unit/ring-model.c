@@ -67,7 +67,7 @@ void ring_model_apply(RingModel *rings, const VirtioDevice *device, VirtioEvent 
         event_apply(rings, device, event);
 
         /* No ring runs that the driver does not think of as running, and the other way round. */
-        for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++) {
+        for (unsigned int i = 0; i < device->n_queues; i++) {
                 if (rings->started)
                         g_assert_cmpint(rings->running[i], ==, device->queues[i].ready);
                 else

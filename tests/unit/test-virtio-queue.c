@@ -63,6 +63,19 @@ static void test_sizes(void)
         }
 }
 
+/* Whatever a backend says that it can do. */
+static void test_largest_size(void)
+{
+        VirtioDevice device = device_new(BIT(VIRTIO_F_RING_PACKED));
+
+        virtio_status_write(&device, 0);
+        virtio_offer(&device, BIT(VIRTIO_F_RING_PACKED), 2, UINT16_MAX, "", 0);
+        g_assert_cmpuint(device.queue_size_max, ==, 32768);
+        g_assert_true(virtio_is_consistent(&device));
+        virtio_offer(&device, BIT(VIRTIO_F_RING_PACKED), 2, 32767, "", 0);
+        g_assert_cmpuint(device.queue_size_max, ==, 32767);
+}
+
 /* The last places of a bank where each area fits, and one step of its alignment beyond. */
 static void test_edges(void)
 {
@@ -326,6 +339,7 @@ int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/virtio-queue/sizes", test_sizes);
+        g_test_add_func("/virtio-queue/largest-size", test_largest_size);
         g_test_add_func("/virtio-queue/edges", test_edges);
         g_test_add_func("/virtio-queue/alignment", test_alignment);
         g_test_add_func("/virtio-queue/packed", test_packed);

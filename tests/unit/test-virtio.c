@@ -276,6 +276,12 @@ static void test_offer(void)
         g_assert_cmpuint(device.config_generation, ==, generation + 2);
         virtio_offer(&device, FEATURES, N_QUEUES, 256, "co", 2);
         g_assert_cmpmem(device.config, 4, "co\0", 4); /* nothing of the longer one is left */
+
+        /* Nor of queues that were set up too early. */
+        queue_set(&device, N_QUEUES - 1);
+        virtio_offer(&device, FEATURES, N_QUEUES - 1, 256, "co", 2);
+        g_assert_true(virtio_is_consistent(&device));
+        g_assert_cmpuint(device.queues[N_QUEUES - 1].size, ==, 0);
 }
 
 /* Before FEATURES_OK the halves come in any order, and again; a refusal is not the end. */
