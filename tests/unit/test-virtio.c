@@ -384,6 +384,8 @@ static void test_config_write(void)
         g_assert_cmpint(virtio_config_write(&device, UINT32_MAX, 4, 1).type, ==, VIRTIO_EVENT_NONE);
         virtio_config_change(&device, "co", 2);
         g_assert_cmpint(virtio_config_write(&device, 0, 4, 1).type, ==, VIRTIO_EVENT_NONE);
+        g_assert_cmpint(virtio_config_write(&device, 0, 2, 'c' | 'o' << 8).type, ==,
+                        VIRTIO_EVENT_CONFIG_WRITE);
         virtio_config_set_writable(&device, false);
         g_assert_cmpint(virtio_config_write(&device, 0, 1, 1).type, ==, VIRTIO_EVENT_NONE);
         g_assert_cmpmem(device.config, 4, "co\0", 4);
