@@ -281,6 +281,7 @@ static void test_reset_of_others(void)
         }
         assert_event(virtio_queue_reset(&device, 2), VIRTIO_EVENT_NONE, 0);
         assert_event(virtio_queue_reset(&device, UINT16_MAX), VIRTIO_EVENT_NONE, 0);
+        g_assert_true(virtio_is_consistent(&device));
         g_assert_cmphex(device.status & VIRTIO_STATUS_NEEDS_RESET, ==, 0);
 
         /* Nothing of it is left for the next driver. */
@@ -300,6 +301,30 @@ static void test_reset_before_driver_ok(void)
         device.queues[0] = good;
         assert_event(virtio_queue_ready_write(&device, 0, true), VIRTIO_EVENT_NONE, 0);
         assert_event(virtio_status_write(&device, 0xf), VIRTIO_EVENT_START, 0);
+}
+
+/* As many queues as there can be, and what lies behind them is not one more. */
+static void test_last_queue(void)
+{
+        const uint64_t features = BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_RING_RESET);
+        const uint16_t last = VIRTIO_QUEUES_MAX - 1;
+        VirtioDevice device = device_new(features), before;
+
+        virtio_status_write(&device, 0);
+        virtio_offer(&device, features, VIRTIO_QUEUES_MAX, SIZE_MAX_OFFERED, "", 0);
+        virtio_driver_features_write(&device, 1, (uint32_t)(features >> 32));
+        virtio_status_write(&device, 0xb);
+        device.queues[last] = good;
+        assert_event(virtio_queue_ready_write(&device, last, true), VIRTIO_EVENT_NONE, 0);
+        assert_event(virtio_status_write(&device, 0xf), VIRTIO_EVENT_START, 0);
+        assert_event(virtio_notify(&device, last), VIRTIO_EVENT_NOTIFY, last);
+
+        before = device;
+        assert_event(virtio_notify(&device, last + 1), VIRTIO_EVENT_NONE, 0);
+        assert_event(virtio_queue_ready_write(&device, last + 1, true), VIRTIO_EVENT_NONE, 0);
+        assert_event(virtio_queue_reset(&device, last + 1), VIRTIO_EVENT_NONE, 0);
+        g_assert_cmpmem(&device, sizeof(device), &before, sizeof(before));
+        assert_event(virtio_queue_reset(&device, last), VIRTIO_EVENT_QUEUE_STOP, last);
 }
 
 /* A queue that comes back is checked as one that comes first. */
@@ -358,6 +383,7 @@ int main(int argc, char *argv[])
         g_test_add_func("/virtio-queue/order", test_order);
         g_test_add_func("/virtio-queue/reset", test_reset);
         g_test_add_func("/virtio-queue/reset-of-others", test_reset_of_others);
+        g_test_add_func("/virtio-queue/last-queue", test_last_queue);
         g_test_add_func("/virtio-queue/reset-before-driver-ok", test_reset_before_driver_ok);
         g_test_add_func("/virtio-queue/reset-and-bad-setup", test_reset_and_bad_setup);
         g_test_add_func("/virtio-queue/no-reset-without-feature", test_no_reset_without_feature);
