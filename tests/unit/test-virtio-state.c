@@ -92,9 +92,12 @@ static void test_layout(void)
 
 static void test_good_states(void)
 {
+        static const MemoryBank low[] = { { 0, 4096 }, { 4096, 1 << 20 } };
         VirtioMmio mmio;
 
         virtio_mmio_init(&mmio, NULL, 0);
+        g_assert_cmpint(virtio_mmio_check(&mmio), ==, 0);
+        virtio_mmio_init(&mmio, low, G_N_ELEMENTS(low));
         g_assert_cmpint(virtio_mmio_check(&mmio), ==, 0);
         virtio_mmio_init(&mmio, banks, G_N_ELEMENTS(banks));
         g_assert_cmpint(virtio_mmio_check(&mmio), ==, 0);
