@@ -12,9 +12,10 @@
 #include "common/macros.h"
 
 /* The folder of all run-time state, and the names of the files in a device's folder. */
-#define RUN_DIRECTORY  "/run/xen-virtio"
-#define LAUNCH_FILE    "launch"
-#define BACKEND_SOCKET "backend.sock"
+#define RUN_DIRECTORY   "/run/xen-virtio"
+#define LAUNCH_FILE     "launch"
+#define BACKEND_SOCKET  "backend.sock"
+#define FRONTEND_FOLDER "frontend" /* a folder for the frontend's own files */
 
 /* Domids from here on are Xen's reserved ones (DOMID_FIRST_RESERVED in xen/public/xen.h). */
 #define DOMID_RESERVED 0x7ff0U

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The wiring: one device of one guest, from its register page to its backend. The parts (ioreq,
- * virtio-mmio, vhost-session, notify, hypervisor) do not know each other; this file knows them all.
+ * What all devices of a process share: the guest, its memory, and the IOREQ server through which it
+ * accesses them. device.h is one device.
  */
 
 #include <systemd/sd-event.h>
@@ -32,9 +32,6 @@ int frontend_restrict(Frontend *frontend) _warn_unused_;
 
 /*
  * Starts to serve the guest and to look for the backend, whose socket is in the working directory.
- * The guest's accesses wait until the backend has answered for the first time, but not longer than
- * FRONTEND_HOLD_USEC: then there is no device for the driver that looks. Tells systemd READY.
+ * Tells systemd READY when the backend has answered.
  */
 int frontend_serve(Frontend *frontend) _warn_unused_;
-
-#define FRONTEND_HOLD_USEC UINT64_C(10000000)

@@ -22,7 +22,8 @@ struct VhostClient {
         size_t received; /* bytes of the answer that is being read */
         VhostUserHeader header;
         VhostUserPayload payload;
-        bool *freed; /* set by vhost_client_free() while a function of ours is on the stack */
+        int descriptor; /* that came with it, or -1 */
+        bool *freed;    /* set by vhost_client_free() while a function of ours is on the stack */
 };
 
 /* Fails the connection; reported from the loop, where the caller is not in the middle of things. */
@@ -145,6 +146,8 @@ static uint32_t answer_size(const VhostQuery *query)
                 return sizeof(VhostUserVringState);
         case VHOST_ANSWER_CONFIG:
                 return (uint32_t)(VHOST_USER_CONFIG_HEADER_SIZE + query->expected);
+        case VHOST_ANSWER_INFLIGHT:
+                return sizeof(VhostUserInflight);
         case VHOST_ANSWER_ACK:
         case VHOST_ANSWER_U64:
         default:
@@ -181,10 +184,19 @@ static const char *payload_check(const VhostUserPayload *payload, const VhostQue
                 return payload->config.size != query->expected || payload->config.offset != 0
                                ? "the backend answered for another part of the configuration space"
                                : NULL;
+        case VHOST_ANSWER_INFLIGHT:
         case VHOST_ANSWER_U64:
         default:
                 return NULL;
         }
+}
+
+/* The descriptors that belong to an answer: all, and no others. */
+static const char *descriptor_check(const VhostClient *client, const VhostQuery *query)
+{
+        if (query->kind == VHOST_ANSWER_INFLIGHT && client->descriptor < 0)
+                return "the backend sent no descriptor where one belongs";
+        return NULL;
 }
 
 /* The answer is complete. Returns whether the client still exists after its function was called. */
@@ -206,24 +218,41 @@ static bool answer_deliver(VhostClient *client)
         if (freed)
                 return false;
         client->freed = NULL;
+        fd_closep(&client->descriptor);
         return !client->dead;
 }
 
 /*
- * Goes on receiving a part of the answer, which begins at its byte "start". No answer carries
- * descriptors: no room is given for them, so the kernel drops them, and MSG_CTRUNC tells.
+ * Goes on receiving a part of the answer, which begins at its byte "start". Room is given for the
+ * one descriptor that may come, and for none where none belongs: the kernel drops any other, and
+ * MSG_CTRUNC tells.
  *
  * Returns 1 if that part is complete, 0 if more has to come, or a negative errno.
  */
 static int part_receive(VhostClient *client, void *part, size_t start, size_t size)
 {
+        const VhostQuery *query = client->n_waiting > 0 ? &client->waiting[client->first] : NULL;
+        const bool room = query && query->kind == VHOST_ANSWER_INFLIGHT && client->descriptor < 0;
         const size_t done = client->received - start;
+        union {
+                struct cmsghdr align;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control;
         struct iovec iov = { (char *)part + done, size - done };
-        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+        struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                /* Not CMSG_SPACE(): into its padding a second descriptor would fit. */
+                .msg_controllen = room ? CMSG_LEN(sizeof(int)) : 0,
+        };
         ssize_t n = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        if (message.msg_controllen >= CMSG_LEN(sizeof(int)) &&
+            control.align.cmsg_type == SCM_RIGHTS)
+                memcpy(&client->descriptor, CMSG_DATA(&control.align), sizeof(int));
         if (n == 0)
                 return -ECONNRESET;
         if (message.msg_flags & MSG_CTRUNC)
@@ -266,6 +295,8 @@ static bool answer_receive(VhostClient *client)
         if (r <= 0)
                 return false;
         reason = payload_check(&client->payload, query);
+        if (!reason)
+                reason = descriptor_check(client, query);
         if (reason) {
                 client_fail(client, -EPROTO, reason);
                 return false;
@@ -293,6 +324,7 @@ int vhost_client_new(sd_event *event, int fd, VhostFailed failed, void *userdata
                 return -ENOMEM;
         }
         client->fd = fd;
+        client->descriptor = -1;
         client->failed = failed;
         client->userdata = userdata;
 
@@ -319,8 +351,14 @@ VhostClient *vhost_client_free(VhostClient *client)
         sd_event_source_disable_unref(client->io);
         sd_event_source_disable_unref(client->timer);
         close(client->fd);
+        fd_closep(&client->descriptor);
         free(client);
         return NULL;
+}
+
+int vhost_client_take_descriptor(VhostClient *client)
+{
+        return steal_fd(&client->descriptor);
 }
 
 void vhost_client_use_acks(VhostClient *client)

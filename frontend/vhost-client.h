@@ -31,8 +31,8 @@ typedef void (*VhostAnswered)(void *userdata, const VhostUserPayload *payload);
 #define VHOST_ANSWER_TIMEOUT_USEC UINT64_C(5000000)
 #define VHOST_MEMORY_TIMEOUT_USEC UINT64_C(60000000)
 
-/* Requests that wait for an answer at a time: enough for one ring's set-up, by far. */
-#define VHOST_WAITING_MAX 32
+/* Requests that wait for an answer at a time: one for each queue, and what goes with them. */
+#define VHOST_WAITING_MAX 96
 
 /*
  * Makes a client of a connected, non-blocking stream socket, which it owns from then on (also when
@@ -45,6 +45,12 @@ int vhost_client_new(sd_event *event, int fd, VhostFailed failed, void *userdata
 VhostClient *vhost_client_free(VhostClient *client);
 
 /*
+ * The descriptor that came with the answer that is being delivered. The caller owns it; what is not
+ * taken is closed. -1 if there is none, or it was taken already.
+ */
+int vhost_client_take_descriptor(VhostClient *client);
+
+/*
  * From now on requests without an answer of their own ask for an acknowledgement, and fail the
  * connection if it says no (VHOST_USER_PROTOCOL_F_REPLY_ACK).
  */
@@ -54,8 +60,9 @@ void vhost_client_use_acks(VhostClient *client);
 typedef enum VhostAnswerKind {
         VHOST_ANSWER_ACK, /* a number that is 0 on success */
         VHOST_ANSWER_U64,
-        VHOST_ANSWER_STATE,  /* a VhostUserVringState of the same index */
-        VHOST_ANSWER_CONFIG, /* a VhostUserConfig of the same offset (0) and size */
+        VHOST_ANSWER_STATE,    /* a VhostUserVringState of the same index */
+        VHOST_ANSWER_CONFIG,   /* a VhostUserConfig of the same offset (0) and size */
+        VHOST_ANSWER_INFLIGHT, /* a VhostUserInflight and a descriptor */
 } VhostAnswerKind;
 
 typedef struct VhostQuery {

@@ -129,6 +129,26 @@ void vhost_set_vring_call(VhostClient *client, uint32_t index, int fd)
         vhost_client_command(client, VHOST_USER_SET_VRING_CALL, &payload, sizeof(payload), &fd, 1);
 }
 
+void vhost_get_inflight(VhostClient *client, uint16_t n_queues, uint16_t queue_size,
+                        VhostAnswered answered, void *userdata)
+{
+        const VhostUserInflight inflight = { .n_queues = n_queues, .queue_size = queue_size };
+        const VhostQuery query = {
+                .request = VHOST_USER_GET_INFLIGHT_FD,
+                .kind = VHOST_ANSWER_INFLIGHT,
+                .answered = answered,
+                .userdata = userdata,
+        };
+
+        vhost_client_query(client, &query, &inflight, sizeof(inflight));
+}
+
+void vhost_set_inflight(VhostClient *client, const VhostUserInflight *inflight, int fd)
+{
+        vhost_client_command(client, VHOST_USER_SET_INFLIGHT_FD, inflight, sizeof(*inflight), &fd,
+                             1);
+}
+
 /* Requests are worked off in order, so the answer to the last one stands for all. */
 void vhost_barrier(VhostClient *client, VhostAnswered answered, void *userdata)
 {

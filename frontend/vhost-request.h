@@ -31,5 +31,13 @@ void vhost_set_vring_kick(VhostClient *client, uint32_t index, int fd);
 void vhost_set_vring_call(VhostClient *client, uint32_t index, int fd);
 void vhost_set_vring_enable(VhostClient *client, uint32_t index, bool enable);
 
+/*
+ * Asks for an area for so many queues of so many descriptors, and hands over one (vhost-user.rst,
+ * "Inflight I/O tracking"). The answer brings one descriptor: vhost_client_take_descriptor().
+ */
+void vhost_get_inflight(VhostClient *client, uint16_t n_queues, uint16_t queue_size,
+                        VhostAnswered answered, void *userdata);
+void vhost_set_inflight(VhostClient *client, const VhostUserInflight *inflight, int fd);
+
 /* Calls answered, with a payload that means nothing, when all sent so far has been worked off. */
 void vhost_barrier(VhostClient *client, VhostAnswered answered, void *userdata);

@@ -8,54 +8,26 @@
 #include <sys/un.h>
 #include <time.h>
 
-#include "frontend/vhost-request.h"
-
-#define BIT(n) (UINT64_C(1) << (n))
-
 /* Between attempts to connect: backends are started at the same time as we are. */
 #define RETRY_MIN_USEC UINT64_C(5000)
-#define RETRY_MAX_USEC UINT64_C(500000)
-
-/*
- * Transport features of virtio 1.3 section 6 that are passed between driver and backend untouched:
- * INDIRECT_DESC, EVENT_IDX, VERSION_1, IN_ORDER, ORDER_PLATFORM. Bits 24 and up that are not here
- * belong to a transport or to vhost-user itself.
- */
-#define DEVICE_FEATURES    (BIT(24) - 1)
-#define TRANSPORT_FEATURES (BIT(28) | BIT(29) | BIT(VIRTIO_F_VERSION_1) | BIT(35) | BIT(36))
-
-/* What is implemented here, and nothing else, is acknowledged. */
-#define PROTOCOL_FEATURES                                                                          \
-        (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
-         BIT(VHOST_USER_PROTOCOL_F_CONFIG))
+#define RETRY_MAX_USEC UINT64_C(250000)
 
 struct VhostSession {
         sd_event *event;
         struct sockaddr_un address;
-        const DeviceType *type;
-        const VhostMemory *memory;
         const VhostSessionOps *ops;
         void *userdata;
+        VhostProgress *progress;
 
         VhostSessionState state;
         sd_event_source *retry;
         uint64_t retry_usec;
         uint64_t drain_deadline; /* CLOCK_MONOTONIC, microseconds */
+        bool resumed;            /* the rings go on where an earlier backend has stopped */
         VhostClient *client;
-        uint64_t backend_features;
-        uint64_t protocol_features;
-        VhostOffer offer;
-        bool memory_known; /* to this connection's backend */
-
-        /* While starting, running and stopping. */
-        const VirtioDevice *device;
-        const int *kick_fds;
-        int call_fd;
-        uint16_t queue;   /* the one that is being started or stopped */
-        uint64_t started; /* bit n: the backend has queue n */
+        VhostNegotiation negotiation;
+        VhostRings rings;
 };
-
-static void negotiation_begin(VhostSession *session);
 
 static void session_set_state(VhostSession *session, VhostSessionState state)
 {
@@ -67,10 +39,12 @@ VhostSessionState vhost_session_state(const VhostSession *session)
         return session->state;
 }
 
-bool vhost_session_is_busy(const VhostSession *session)
+static uint64_t session_now(const VhostSession *session)
 {
-        return session->state == VHOST_SESSION_STARTING ||
-               session->state == VHOST_SESSION_STOPPING || session->state == VHOST_SESSION_DRAINING;
+        uint64_t now = 0;
+
+        sd_event_now(session->event, CLOCK_MONOTONIC, &now);
+        return now;
 }
 
 static void retry_schedule(VhostSession *session)
@@ -82,11 +56,46 @@ static void retry_schedule(VhostSession *session)
                 session->retry_usec = RETRY_MAX_USEC;
 }
 
+static void retry_now(VhostSession *session)
+{
+        session->retry_usec = RETRY_MIN_USEC;
+        sd_event_source_set_time(session->retry, 0);
+        sd_event_source_set_enabled(session->retry, SD_EVENT_ONESHOT);
+}
+
 static void connection_close(VhostSession *session)
 {
         session->client = vhost_client_free(session->client);
-        session->memory_known = false;
-        session->started = 0;
+        session->negotiation.client = NULL;
+        session->rings.memory_known = false;
+        session->rings.started = 0;
+}
+
+/* The driver's reset is done, as far as the backend goes. */
+static void progress_forget(VhostSession *session)
+{
+        *session->progress = (VhostProgress){ 0 };
+}
+
+/*
+ * Waits for the proof that the backend has let go of the guest's memory, after the connection was
+ * closed. That nobody serves the socket says that the backend is gone; any other failure says
+ * nothing, and is tried again until the time is up.
+ */
+static void drain_begin(VhostSession *session)
+{
+        session_set_state(session, VHOST_SESSION_DRAINING);
+        session->drain_deadline = session_now(session) + VHOST_ANSWER_TIMEOUT_USEC;
+}
+
+static void drain_failed(VhostSession *session, int error)
+{
+        if (error != -ENOENT && error != -ECONNREFUSED &&
+            session_now(session) < session->drain_deadline)
+                return;
+        progress_forget(session);
+        session_set_state(session, VHOST_SESSION_DISCONNECTED);
+        session->ops->stopped(session->userdata);
 }
 
 static void session_lost(void *userdata, int error, const char *reason)
@@ -94,9 +103,24 @@ static void session_lost(void *userdata, int error, const char *reason)
         VhostSession *session = userdata;
 
         connection_close(session);
-        session_set_state(session, VHOST_SESSION_DISCONNECTED);
         retry_schedule(session);
+        if (session->state == VHOST_SESSION_STOPPING)
+                drain_begin(session);
+        else if (session->state == VHOST_SESSION_DRAINING)
+                drain_failed(session, error);
+        else
+                session_set_state(session, VHOST_SESSION_DISCONNECTED);
         session->ops->lost(session->userdata, error, reason);
+}
+
+static void negotiated(void *userdata)
+{
+        VhostSession *session = userdata;
+
+        if (session->state == VHOST_SESSION_DRAINING)
+                progress_forget(session);
+        session_set_state(session, VHOST_SESSION_IDLE);
+        session->ops->ready(session->userdata, &session->negotiation.offer);
 }
 
 /* Returns 0 with a client, or a negative errno. */
@@ -112,21 +136,6 @@ static int connection_open(VhostSession *session)
 }
 
 /*
- * The rings are stopped and the connection is closed. That nobody serves the socket says that the
- * backend is gone; any other failure says nothing, and is tried again until the time is up.
- */
-static void drain_retry(VhostSession *session, int error)
-{
-        uint64_t now = 0;
-
-        sd_event_now(session->event, CLOCK_MONOTONIC, &now);
-        if (error != -ENOENT && error != -ECONNREFUSED && now < session->drain_deadline)
-                return;
-        session_set_state(session, VHOST_SESSION_DISCONNECTED);
-        session->ops->stopped(session->userdata);
-}
-
-/*
  * A connection may be accepted by a backend that is about to end, so the whole handshake counts as
  * the attempt, not connect() alone.
  */
@@ -138,106 +147,45 @@ static int connect_attempt(sd_event_source *source _unused_, uint64_t usec _unus
         if (r < 0) {
                 retry_schedule(session);
                 if (session->state == VHOST_SESSION_DRAINING)
-                        drain_retry(session, r);
+                        drain_failed(session, r);
                 return 0;
         }
         if (session->state == VHOST_SESSION_DISCONNECTED)
                 session_set_state(session, VHOST_SESSION_NEGOTIATING);
-        negotiation_begin(session);
+        session->negotiation.client = session->client;
+        vhost_negotiate(&session->negotiation);
         return 0;
 }
 
-/* What is offered to the driver of what the backend has. */
-static uint64_t offer_features(const VhostSession *session)
+static void parts_set(VhostSession *session, const VhostSessionParts *parts)
 {
-        return session->backend_features & (DEVICE_FEATURES | TRANSPORT_FEATURES) &
-               ~session->type->features_mask;
-}
-
-static void negotiation_end(VhostSession *session)
-{
-        session->retry_usec = RETRY_MIN_USEC;
-        session_set_state(session, VHOST_SESSION_IDLE);
-        session->ops->ready(session->userdata, &session->offer);
-}
-
-static void config_answered(void *userdata, const VhostUserPayload *payload)
-{
-        VhostSession *session = userdata;
-
-        session->offer.config_size = payload->config.size;
-        memcpy(session->offer.config, payload->config.data, payload->config.size);
-        negotiation_end(session);
-}
-
-static void config_query(VhostSession *session)
-{
-        if ((session->protocol_features & BIT(VHOST_USER_PROTOCOL_F_CONFIG)) &&
-            session->type->config_size > 0)
-                vhost_get_config(session->client, session->type->config_size, config_answered,
-                                 session);
-        else
-                negotiation_end(session);
-}
-
-static void queue_num_answered(void *userdata, const VhostUserPayload *payload)
-{
-        VhostSession *session = userdata;
-
-        if (payload->u64 == 0) {
-                session_lost(session, -EPROTO, "the backend has no queues");
-                return;
-        }
-        session->offer.n_queues =
-                (uint16_t)(payload->u64 < VIRTIO_QUEUES_MAX ? payload->u64 : VIRTIO_QUEUES_MAX);
-        config_query(session);
-}
-
-static void protocol_features_answered(void *userdata, const VhostUserPayload *payload)
-{
-        VhostSession *session = userdata;
-
-        session->protocol_features = payload->u64 & PROTOCOL_FEATURES;
-        vhost_set_protocol_features(session->client, session->protocol_features);
-        if (session->protocol_features & BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK))
-                vhost_client_use_acks(session->client);
-        vhost_set_owner(session->client);
-        if (session->protocol_features & BIT(VHOST_USER_PROTOCOL_F_MQ))
-                vhost_get_queue_num(session->client, queue_num_answered, session);
-        else
-                config_query(session);
-}
-
-static void features_answered(void *userdata, const VhostUserPayload *payload)
-{
-        VhostSession *session = userdata;
-
-        session->backend_features = payload->u64;
-        if (!(session->backend_features & BIT(VIRTIO_F_VERSION_1))) {
-                session_lost(session, -EPROTO, "the backend does not offer VIRTIO_F_VERSION_1");
-                return;
-        }
-        session->offer = (VhostOffer){
-                .features = offer_features(session),
-                .n_queues = session->type->n_queues,
+        *session = (VhostSession){
+                .event = sd_event_ref(parts->event),
+                .address.sun_family = AF_UNIX,
+                .ops = parts->ops,
+                .userdata = parts->userdata,
+                .progress = parts->progress,
+                .retry_usec = RETRY_MIN_USEC,
+                .negotiation = {
+                        .type = parts->type,
+                        .done = negotiated,
+                        .failed = session_lost,
+                        .userdata = session,
+                },
+                .rings = {
+                        .negotiation = &session->negotiation,
+                        .memory = parts->memory,
+                        .device = parts->device,
+                        .kick_fds = parts->kick_fds,
+                        .call_fd = parts->call_fd,
+                        .progress = parts->progress,
+                        .progress_file = parts->progress_file,
+                        .userdata = session,
+                },
         };
-        session->protocol_features = 0;
-        if (session->backend_features & BIT(VHOST_USER_F_PROTOCOL_FEATURES)) {
-                vhost_get_protocol_features(session->client, protocol_features_answered, session);
-                return;
-        }
-        vhost_set_owner(session->client);
-        config_query(session);
 }
 
-static void negotiation_begin(VhostSession *session)
-{
-        vhost_get_features(session->client, features_answered, session);
-}
-
-int vhost_session_new(sd_event *event, const char *socket, const DeviceType *type,
-                      const VhostMemory *memory, const VhostSessionOps *ops, void *userdata,
-                      VhostSession **ret_session)
+int vhost_session_new(const VhostSessionParts *parts, VhostSession **ret_session)
 {
         VhostSession *session;
         int r;
@@ -245,20 +193,12 @@ int vhost_session_new(sd_event *event, const char *socket, const DeviceType *typ
         session = calloc(1, sizeof(*session));
         if (!session)
                 return -ENOMEM;
-        *session = (VhostSession){
-                .event = sd_event_ref(event),
-                .address.sun_family = AF_UNIX,
-                .type = type,
-                .memory = memory,
-                .ops = ops,
-                .userdata = userdata,
-                .retry_usec = RETRY_MIN_USEC,
-        };
+        parts_set(session, parts);
 
-        r = strlen(socket) < sizeof(session->address.sun_path) ? 0 : -ENAMETOOLONG;
+        r = strlen(parts->socket) < sizeof(session->address.sun_path) ? 0 : -ENAMETOOLONG;
         if (r == 0) {
-                strcpy(session->address.sun_path, socket);
-                r = sd_event_add_time(event, &session->retry, CLOCK_MONOTONIC, 0, 1000,
+                strcpy(session->address.sun_path, parts->socket);
+                r = sd_event_add_time(session->event, &session->retry, CLOCK_MONOTONIC, 0, 1000,
                                       connect_attempt, session);
         }
         if (r >= 0)
@@ -284,163 +224,98 @@ VhostSession *vhost_session_free(VhostSession *session)
 
 void vhost_session_open(VhostSession *session)
 {
-        sd_event_source_set_time(session->retry, 0);
-        sd_event_source_set_enabled(session->retry, SD_EVENT_ONESHOT);
+        retry_now(session);
 }
 
 void vhost_session_memory_changed(VhostSession *session)
 {
-        session->memory_known = false;
+        session->rings.memory_known = false;
 }
 
-static void memory_send(VhostSession *session)
+const char *vhost_session_refusal(const VhostSession *session)
 {
-        const VhostMemory *memory = session->memory;
-        VhostUserRegion regions[MEMORY_BANKS_MAX] = { 0 };
+        const VhostProgress *progress = session->progress;
 
-        /* The user address is only a key for ring addresses: the guest address serves. */
-        for (unsigned int i = 0; i < memory->n_banks; i++)
-                regions[i] = (VhostUserRegion){
-                        .guest_address = memory->banks[i].base,
-                        .size = memory->banks[i].size,
-                        .user_address = memory->banks[i].base,
-                        .mmap_offset = 0,
-                };
-        vhost_set_memory_table(session->client, regions, memory->fds, memory->n_banks);
-        session->memory_known = true;
+        if (session->state == VHOST_SESSION_IDLE)
+                return vhost_rings_refusal(&session->rings);
+        if (progress->begun && progress->area_size == 0)
+                return "the backend has not noted which of the driver's requests it has begun";
+        return NULL;
 }
 
-/* The first queue from "from" on that is ready; n_queues if none is. */
-static uint16_t queue_next_ready(const VirtioDevice *device, uint16_t from)
-{
-        while (from < device->n_queues && !device->queues[from].ready)
-                from++;
-        return from;
-}
-
-static void queue_start(VhostSession *session);
-
-static void queue_started(void *userdata, const VhostUserPayload *payload _unused_)
+static void rings_started(void *userdata)
 {
         VhostSession *session = userdata;
 
-        session->started |= BIT(session->queue);
-        session->queue = queue_next_ready(session->device, (uint16_t)(session->queue + 1));
-        queue_start(session);
+        session_set_state(session, VHOST_SESSION_RUNNING);
+        /* Only that is a success: a backend may answer, and refuse to start, for ever. */
+        session->retry_usec = RETRY_MIN_USEC;
+        session->ops->started(session->userdata, session->resumed);
 }
 
-/*
- * Starts one ring after the other. A backend takes a ring as started when it gets the kick
- * descriptor, so all else comes before; some want the call descriptor before that.
- */
-static void queue_start(VhostSession *session)
+void vhost_session_start(VhostSession *session)
 {
-        const uint16_t index = session->queue;
-        const VirtioQueue *queue;
-        VhostUserVringAddress address;
-
-        if (index >= session->device->n_queues) {
-                session_set_state(session, VHOST_SESSION_RUNNING);
-                session->ops->started(session->userdata);
-                return;
-        }
-
-        queue = &session->device->queues[index];
-        address = (VhostUserVringAddress){
-                .index = index,
-                .descriptor_area = queue->descriptor_area,
-                .driver_area = queue->driver_area,
-                .device_area = queue->device_area,
-        };
-        vhost_set_vring_num(session->client, index, queue->size);
-        /* The driver made the ring anew. */
-        vhost_set_vring_base(session->client, index, 0);
-        vhost_set_vring_address(session->client, &address);
-        vhost_set_vring_call(session->client, index, session->call_fd);
-        vhost_set_vring_kick(session->client, index, session->kick_fds[index]);
-        if (session->backend_features & BIT(VHOST_USER_F_PROTOCOL_FEATURES))
-                vhost_set_vring_enable(session->client, index, true);
-        vhost_barrier(session->client, queue_started, session);
-}
-
-static void start_prepared(void *userdata, const VhostUserPayload *payload _unused_)
-{
-        VhostSession *session = userdata;
-
-        session->queue = queue_next_ready(session->device, 0);
-        queue_start(session);
-}
-
-void vhost_session_start(VhostSession *session, const VirtioDevice *device, const int *kick_fds,
-                         int call_fd)
-{
-        uint64_t features = device->driver_features & ~BIT(VIRTIO_F_ACCESS_PLATFORM);
-
-        session->device = device;
-        session->kick_fds = kick_fds;
-        session->call_fd = call_fd;
+        session->resumed = session->progress->begun;
         session_set_state(session, VHOST_SESSION_STARTING);
-
-        /* Without this bit the backend would enable all rings at once. */
-        features |= session->backend_features & BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-        vhost_set_features(session->client, features);
-        if (!session->memory_known)
-                memory_send(session);
-        vhost_barrier(session->client, start_prepared, session);
+        vhost_rings_start(&session->rings, rings_started);
 }
 
-static void queue_stop(VhostSession *session);
-
-static void queue_stopped(void *userdata, const VhostUserPayload *payload _unused_)
+/* Lets the end of the connection drain the backend. */
+static void rings_stopped(void *userdata)
 {
         VhostSession *session = userdata;
 
-        session->started &= ~BIT(session->queue);
-        queue_stop(session);
-}
-
-static void drain_begin(VhostSession *session)
-{
         connection_close(session);
-        session_set_state(session, VHOST_SESSION_DRAINING);
-        sd_event_now(session->event, CLOCK_MONOTONIC, &session->drain_deadline);
-        session->drain_deadline += VHOST_ANSWER_TIMEOUT_USEC;
-        vhost_session_open(session);
+        drain_begin(session);
+        retry_now(session);
 }
 
-/* Stops one ring after the other, and then lets the end of the connection drain the backend. */
-static void queue_stop(VhostSession *session)
+bool vhost_session_stop(VhostSession *session)
 {
-        if (session->started == 0) {
-                drain_begin(session);
-                return;
+        switch (session->state) {
+        case VHOST_SESSION_DISCONNECTED:
+        case VHOST_SESSION_NEGOTIATING:
+                /* Who had the rings was lost, but may not be gone. */
+                if (session->progress->begun)
+                        drain_begin(session);
+                else
+                        progress_forget(session);
+                return session->state == VHOST_SESSION_DRAINING;
+        case VHOST_SESSION_STARTING:
+                rings_stopped(session);
+                return true;
+        case VHOST_SESSION_RUNNING:
+                session_set_state(session, VHOST_SESSION_STOPPING);
+                vhost_rings_stop(&session->rings, rings_stopped);
+                return true;
+        case VHOST_SESSION_IDLE:
+                progress_forget(session);
+                return false;
+        case VHOST_SESSION_STOPPING:
+        case VHOST_SESSION_DRAINING:
+        case VHOST_SESSION_CHANGING:
+        case _VHOST_SESSION_STATE_MAX:
+        default:
+                return true;
         }
-        session->queue = (uint16_t)__builtin_ctzll(session->started);
-        if (session->backend_features & BIT(VHOST_USER_F_PROTOCOL_FEATURES))
-                vhost_set_vring_enable(session->client, session->queue, false);
-        vhost_get_vring_base(session->client, session->queue, queue_stopped, session);
 }
 
-void vhost_session_stop(VhostSession *session)
-{
-        session_set_state(session, VHOST_SESSION_STOPPING);
-        queue_stop(session);
-}
-
-static void single_queue_stopped(void *userdata, const VhostUserPayload *payload _unused_)
+static void ring_changed(void *userdata)
 {
         VhostSession *session = userdata;
 
-        session->started &= ~BIT(session->queue);
         session_set_state(session, VHOST_SESSION_RUNNING);
         session->ops->stopped(session->userdata);
 }
 
+void vhost_session_queue_start(VhostSession *session, uint16_t queue)
+{
+        session_set_state(session, VHOST_SESSION_CHANGING);
+        vhost_ring_start(&session->rings, queue, ring_changed);
+}
+
 void vhost_session_queue_stop(VhostSession *session, uint16_t queue)
 {
-        session_set_state(session, VHOST_SESSION_STOPPING);
-        session->queue = queue;
-        if (session->backend_features & BIT(VHOST_USER_F_PROTOCOL_FEATURES))
-                vhost_set_vring_enable(session->client, queue, false);
-        vhost_get_vring_base(session->client, queue, single_queue_stopped, session);
+        session_set_state(session, VHOST_SESSION_CHANGING);
+        vhost_ring_stop(&session->rings, queue, ring_changed);
 }

@@ -11,33 +11,38 @@
 
 #include "common/device-type.h"
 #include "common/macros.h"
-#include "frontend/vhost-user.h"
-#include "frontend/virtio.h"
+#include "frontend/vhost-negotiate.h"
+#include "frontend/vhost-rings.h"
 
 typedef struct VhostSession VhostSession;
 
 /*
  * VHOST_SESSION_DISCONNECTED
- *     Operations: none. A timer tries to connect, for as long as it takes.
+ *     Operations: vhost_session_stop(). A timer tries to connect, for as long as it takes.
  * VHOST_SESSION_NEGOTIATING
- *     Operations: none. Ends with ops.ready, or in DISCONNECTED.
+ *     Operations: vhost_session_stop(). Ends with ops.ready.
  * VHOST_SESSION_IDLE
- *     Operations: vhost_session_start().
+ *     Operations: vhost_session_start(), vhost_session_stop().
  * VHOST_SESSION_STARTING
- *     Operations: none. Ends with ops.started.
- *     Caveats: the driver must not get an answer to its DRIVER_OK before.
+ *     Operations: vhost_session_stop(). Ends with ops.started.
+ *     Caveats: the driver should not get an answer to its DRIVER_OK before.
  * VHOST_SESSION_RUNNING
- *     Operations: vhost_session_stop(), vhost_session_queue_stop().
+ *     Operations: vhost_session_stop(), vhost_session_queue_start(), vhost_session_queue_stop().
  * VHOST_SESSION_STOPPING
- *     Operations: none. Goes on to DRAINING, or ends with ops.stopped if only one queue was
- * stopped. Caveats: the backend may still use the rings; the driver must not get an answer before.
+ *     Operations: none. Goes on to DRAINING.
+ *     Caveats: the backend may still use the rings; the driver must not get an answer before.
  * VHOST_SESSION_DRAINING
  *     Operations: none. Ends with ops.ready, or with ops.stopped where nobody serves the socket.
  *     Caveats: as above. Not every backend waits for the requests that it has begun before it says
  *     that a ring is stopped (QEMU's does not). That it serves a new connection, or that it is
- * gone, is the only proof that it has let go of the guest's memory; so a reset ends the connection.
+ *     gone, is the only proof that it has let go of the guest's memory; so a reset ends the
+ *     connection.
+ * VHOST_SESSION_CHANGING
+ *     Operations: none. One queue is started or stopped; ends with ops.stopped, in RUNNING.
+ *     Caveats: as in STOPPING.
  *
- * From every state but the first the session may fall back to DISCONNECTED: ops.lost.
+ * When the connection is lost, ops.lost is called, and the session is DISCONNECTED; or DRAINING, if
+ * it was that or STOPPING.
  */
 typedef enum VhostSessionState {
         VHOST_SESSION_DISCONNECTED,
@@ -47,39 +52,36 @@ typedef enum VhostSessionState {
         VHOST_SESSION_RUNNING,
         VHOST_SESSION_STOPPING,
         VHOST_SESSION_DRAINING,
+        VHOST_SESSION_CHANGING,
         _VHOST_SESSION_STATE_MAX,
 } VhostSessionState;
 
-/* What the backend can do, as far as the driver may know. */
-typedef struct VhostOffer {
-        uint64_t features;
-        uint16_t n_queues;
-        uint32_t config_size;
-        uint8_t config[VHOST_USER_CONFIG_MAX];
-} VhostOffer;
-
 typedef struct VhostSessionOps {
         void (*ready)(void *userdata, const VhostOffer *offer);
-        void (*started)(void *userdata);
+        /* resumed: the rings go on where an earlier backend has stopped */
+        void (*started)(void *userdata, bool resumed);
         void (*stopped)(void *userdata);
-        /* The backend is gone, or not as it should be; running rings are lost. */
+        /* The backend is gone, or not as it should be. */
         void (*lost)(void *userdata, int error, const char *reason);
 } VhostSessionOps;
 
-/* The guest's memory, as it is sent to every backend: a borrowed descriptor for each bank. */
-typedef struct VhostMemory {
-        const MemoryBank *banks;
-        const int *fds;
-        unsigned int n_banks;
-} VhostMemory;
+/* What a session is made of. All is borrowed for its life. */
+typedef struct VhostSessionParts {
+        sd_event *event;
+        const char *socket; /* short enough for a socket address */
+        const DeviceType *type;
+        const VhostMemory *memory;
+        const VirtioDevice *device;
+        const int *kick_fds;     /* for each queue; to be valid when the rings start */
+        int call_fd;             /* for all queues */
+        VhostProgress *progress; /* only the session writes it, */
+        int progress_file;       /* and what it is about: see vhost-inflight.h */
+        const VhostSessionOps *ops;
+        void *userdata;
+} VhostSessionParts;
 
-/*
- * socket is a path that is short enough for a socket address (-ENAMETOOLONG otherwise); it, type,
- * memory and ops are borrowed for the session's life. Returns 0 or a negative errno.
- */
-int vhost_session_new(sd_event *event, const char *socket, const DeviceType *type,
-                      const VhostMemory *memory, const VhostSessionOps *ops, void *userdata,
-                      VhostSession **ret_session) _warn_unused_;
+/* Returns 0 or a negative errno; -ENAMETOOLONG for a socket that is too long. */
+int vhost_session_new(const VhostSessionParts *parts, VhostSession **ret_session) _warn_unused_;
 VhostSession *vhost_session_free(VhostSession *session);
 
 /* Begins to connect. Nothing is sent to a backend before. */
@@ -87,21 +89,26 @@ void vhost_session_open(VhostSession *session);
 
 VhostSessionState vhost_session_state(const VhostSession *session);
 
-/* Whether a driver's write has to wait: the session is starting, stopping or draining. */
-bool vhost_session_is_busy(const VhostSession *session);
+/*
+ * NULL, or why the driver cannot go on with the backend that answered, in state IDLE; or why it
+ * cannot go on with any backend, in other states. Then it has to reset the device.
+ */
+const char *vhost_session_refusal(const VhostSession *session);
 
 /*
- * Starts the queues that are ready, with the features that the driver chose. kick_fds has a
- * borrowed descriptor for each queue, call_fd serves all. In state IDLE only.
+ * Starts the queues that are ready, with the features that the driver chose; where a backend has
+ * begun with them before, goes on. In state IDLE, and not after a refusal.
  */
-void vhost_session_start(VhostSession *session, const VirtioDevice *device, const int *kick_fds,
-                         int call_fd);
+void vhost_session_start(VhostSession *session);
 
 /*
- * Stops all rings, or one; in state RUNNING only. Ends with ops.stopped, which is never called from
- * within these functions, or with ops.lost.
+ * The driver resets the device: stops all rings, and forgets how far they have come. Returns
+ * whether the reset takes until ops.ready or ops.stopped (neither is called from within).
  */
-void vhost_session_stop(VhostSession *session);
+bool vhost_session_stop(VhostSession *session);
+
+/* Starts a queue that the driver has made anew, or stops one; in state RUNNING. */
+void vhost_session_queue_start(VhostSession *session, uint16_t queue);
 void vhost_session_queue_stop(VhostSession *session, uint16_t queue);
 
 /* The guest's memory has changed: a backend has to map it anew before the next start. */

@@ -31,6 +31,8 @@ typedef enum VhostUserRequest {
         VHOST_USER_GET_QUEUE_NUM = 17,
         VHOST_USER_SET_VRING_ENABLE = 18,
         VHOST_USER_GET_CONFIG = 24,
+        VHOST_USER_GET_INFLIGHT_FD = 31,
+        VHOST_USER_SET_INFLIGHT_FD = 32,
 } VhostUserRequest;
 
 /* Feature bits that belong to vhost-user and never reach the guest. */
@@ -38,9 +40,10 @@ typedef enum VhostUserRequest {
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 
 /* Protocol feature bits. */
-#define VHOST_USER_PROTOCOL_F_MQ        0
-#define VHOST_USER_PROTOCOL_F_REPLY_ACK 3
-#define VHOST_USER_PROTOCOL_F_CONFIG    9
+#define VHOST_USER_PROTOCOL_F_MQ             0
+#define VHOST_USER_PROTOCOL_F_REPLY_ACK      3
+#define VHOST_USER_PROTOCOL_F_CONFIG         9
+#define VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD 12
 
 #define VHOST_USER_REGIONS_MAX 8
 #define VHOST_USER_CONFIG_MAX  256
@@ -87,15 +90,35 @@ typedef struct VhostUserConfig {
 
 #define VHOST_USER_CONFIG_HEADER_SIZE offsetof(VhostUserConfig, data)
 
+typedef struct VhostUserInflight {
+        uint64_t mmap_size;
+        uint64_t mmap_offset;
+        uint16_t n_queues;
+        uint16_t queue_size;
+        uint32_t padding; /* not in the description, but sent and expected by all */
+} VhostUserInflight;
+
+/* What the area holds first for each split queue; n_descriptors entries of 16 bytes follow. */
+typedef struct VhostUserInflightSplit {
+        uint64_t features;
+        uint16_t version; /* 0: not used yet */
+        uint16_t n_descriptors;
+        uint16_t last_batch_head;
+        uint16_t used_index; /* of the used ring */
+} VhostUserInflightSplit;
+
 typedef union VhostUserPayload {
         uint64_t u64;
         VhostUserVringState state;
         VhostUserVringAddress address;
         VhostUserMemoryTable memory;
         VhostUserConfig config;
+        VhostUserInflight inflight;
 } VhostUserPayload;
 
 _Static_assert(sizeof(VhostUserHeader) == 12, "header layout");
 _Static_assert(sizeof(VhostUserRegion) == 32, "region layout");
 _Static_assert(sizeof(VhostUserVringAddress) == 40, "vring address layout");
+_Static_assert(sizeof(VhostUserInflight) == 24, "inflight layout");
+_Static_assert(sizeof(VhostUserInflightSplit) == 16, "inflight area layout");
 _Static_assert(offsetof(VhostUserConfig, data) == 12, "config layout");

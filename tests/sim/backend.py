@@ -17,11 +17,13 @@ SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE, GET_VRING_BASE = 8, 9, 10, 11
 SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR = 12, 13, 14
 GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM = 15, 16, 17
 SET_VRING_ENABLE, SET_BACKEND_REQ_FD, GET_CONFIG = 18, 21, 24
+GET_INFLIGHT_FD, SET_INFLIGHT_FD = 31, 32
 
 HEADER = struct.Struct("<III")  # request, flags, size
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
 PROTOCOL_FEATURES_BIT = 1 << 30
-F_MQ, F_REPLY_ACK, F_CONFIG = 1 << 0, 1 << 3, 1 << 9
+F_MQ, F_REPLY_ACK, F_CONFIG, F_INFLIGHT = 1 << 0, 1 << 3, 1 << 9, 1 << 12
+INFLIGHT = struct.Struct("<QQHHI")  # size, offset, queues, queue size, padding
 VIRTIO_F_VERSION_1 = 1 << 32
 FD_MAX = 16
 
@@ -92,6 +94,8 @@ class Connection:
         self.closed = False
         self.fds = []
         self.kicks, self.calls = {}, {}  # by queue
+        self.sent = self.received = 0  # bytes
+        self.cut = backend.cuts.pop(0) if backend.cuts else (None, None)
 
     def requests(self):
         """The numbers of all requests so far, in order."""
@@ -106,8 +110,10 @@ class Connection:
                 self._note(message)
                 answer = self.backend.answer(message)
                 if answer is not None:
-                    self.backend.send(self, message, Message(message.request, VERSION | REPLY,
-                                                             answer))
+                    reply = Message(message.request, VERSION | REPLY, answer)
+                    if message.request == GET_INFLIGHT_FD:
+                        reply.fds = [self.backend.areas[-1]]
+                    self.backend.send(self, message, reply)
         except (Hangup, ConnectionError, OSError):
             pass
         finally:
@@ -117,12 +123,19 @@ class Connection:
     def _receive_bytes(self, size):
         data, fds = b"", []
         while len(data) < size:
-            more, new_fds, _, _ = socket.recv_fds(self.socket, size - len(data), FD_MAX)
+            if self.received == self.cut[1]:
+                raise Hangup
+            want = self._receivable(size - len(data))
+            more, new_fds, _, _ = socket.recv_fds(self.socket, want, FD_MAX)
             if not more:
                 raise Hangup
+            self.received += len(more)
             data += more
             fds += new_fds
         return data, fds
+
+    def _receivable(self, size):
+        return size if self.cut[1] is None else min(size, self.cut[1] - self.received)
 
     def _receive(self):
         header, fds = self._receive_bytes(HEADER.size)
@@ -140,14 +153,18 @@ class Connection:
     def send(self, message, fds=()):
         """Sends a message as it is."""
         self.send_bytes(HEADER.pack(message.request, message.flags, len(message.payload)) +
-                        message.payload, fds)
+                        message.payload, fds or message.fds)
 
     def send_bytes(self, data, fds=()):
         """Sends bytes that need not be a message."""
-        if fds:
-            socket.send_fds(self.socket, [data], list(fds))
+        left = len(data) if self.cut[0] is None else self.cut[0] - self.sent
+        if fds and left:
+            socket.send_fds(self.socket, [data[:left]], list(fds))
         else:
-            self.socket.sendall(data)
+            self.socket.sendall(data[:left])
+        self.sent += min(left, len(data))
+        if left < len(data) or self.sent == self.cut[0]:
+            raise Hangup
 
     def call(self, queue=0):
         """Interrupts the guest."""
@@ -177,7 +194,8 @@ class ScriptedBackend:
 
     misbehave: {request number: function(connection, message, reply)} replaces the sending of that
     reply; requests without a reply can only be met with a Hangup by answer_hook. It holds for the
-    first `times` connections.
+    first `times` connections. cuts: for each connection to come, after how many bytes (sent,
+    received) it ends, or None.
     """
 
     features = VIRTIO_F_VERSION_1 | PROTOCOL_FEATURES_BIT | 1 << 9  # VIRTIO_BLK_F_FLUSH
@@ -191,6 +209,8 @@ class ScriptedBackend:
         self.misbehave = misbehave or {}
         self.times = times
         self.acknowledged = 0  # protocol features
+        self.cuts = []
+        self.areas = []  # descriptors of those that were asked for, GET_INFLIGHT_FD
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(socket_path)
         self._listener.listen()
@@ -223,11 +243,20 @@ class ScriptedBackend:
             return answers[message.request]
         if message.request == GET_VRING_BASE:
             return struct.pack("<II", message.state[0], 0)
+        if message.request == GET_INFLIGHT_FD:
+            return self._area(*INFLIGHT.unpack(message.payload)[2:4])
         if message.request == GET_CONFIG:
             offset, size, flags = struct.unpack_from("<III", message.payload)
             content = self.config.ljust(256, b"\0")[offset:offset + size]
             return struct.pack("<III", offset, size, flags) + content
         return struct.pack("<Q", 0) if message.flags & NEED_REPLY else None
+
+    def _area(self, queues, queue_size):
+        """Makes an area for requests, as libvhost-user does."""
+        size = queues * (16 * queue_size + 64)
+        self.areas.append(os.memfd_create("area"))
+        os.ftruncate(self.areas[-1], size)
+        return INFLIGHT.pack(size, 0, queues, queue_size, 0)
 
     def send(self, connection, message, reply):
         """Sends a reply, or what a test wants instead."""
@@ -267,5 +296,8 @@ class ScriptedBackend:
         self._thread.join(DEADLINE)
         for connection in self.connections:
             connection.release()
+        for area in self.areas:
+            os.close(area)
+        self.areas = []
 
     kill = stop

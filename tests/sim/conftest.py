@@ -35,6 +35,7 @@ class Machine:
         self.socket = str(self.folder / "backend.sock")
         self.xen = Xen(memory_size, n_vcpus)
         self.folder.mkdir()
+        (self.folder / "frontend").mkdir()
         self.write_launch(LAUNCH.format(memory_kib=memory_size // 1024))
         self._parts = []
 

@@ -5,6 +5,8 @@ Register names are those of virtio 1.3, table 4.1.
 """
 
 import struct
+from collections import deque
+from dataclasses import dataclass
 
 from sim.xen import DEADLINE
 
@@ -41,12 +43,13 @@ class Ring:
         self.descriptors = memory.allocate(16 * size, bank)
         self.available = memory.allocate(6 + 2 * size, bank)
         self.used = memory.allocate(6 + 8 * size, bank)
+        self._free = deque(range(0, size, 4))  # heads; chains are short
         self._next_available = 0
         self._next_used = 0
 
     def add(self, *buffers):
         """Makes a chain of (address, size, device writes) available. Returns its head."""
-        head = self._next_available * 4 % self.size  # chains are short, and few at a time
+        head = self._free.popleft()
         for number, (address, size, writable) in enumerate(buffers):
             index = (head + number) % self.size
             last = number == len(buffers) - 1
@@ -70,7 +73,10 @@ class Ring:
         assert self.is_used
         entry = self.used + 4 + 8 * (self._next_used % self.size)
         self._next_used += 1
-        return struct.unpack("<II", self.memory.read(entry, 8))
+        head, written = struct.unpack("<II", self.memory.read(entry, 8))
+        assert head not in self._free, f"chain {head} is given back twice"
+        self._free.append(head)
+        return head, written
 
 
 class Driver:
@@ -152,11 +158,11 @@ class Driver:
         self.rings.append(ring)
         return ring
 
-    def start(self, queues=1, bank=0, wanted=DRIVER_KNOWS):
+    def start(self, queues=1, bank=0, wanted=DRIVER_KNOWS, size=16):
         """From reset to DRIVER_OK. Returns itself."""
         self.negotiate(wanted)
         for index in range(queues):
-            self.add_ring(index, bank=bank)
+            self.add_ring(index, size, bank)
         self.add_status(DRIVER_OK)
         assert self.status == ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK
         return self
@@ -185,6 +191,16 @@ class Driver:
         return ring.take()
 
 
+@dataclass
+class Request:
+    """A request of a disk's driver, and where it is."""
+
+    head: int
+    buffer: int
+    size: int
+    status: int
+
+
 class Disk(Driver):
     """A virtio-blk driver."""
 
@@ -204,7 +220,7 @@ class Disk(Driver):
         return self.config(0, 8)
 
     def submit(self, kind, sector, data, queue=0, bank=0):
-        """Starts a request. data: bytes to write, or how many to read. Returns where it is."""
+        """Starts a request. data: bytes to write, or how many to read. Returns it."""
         memory = self.xen.memory
         size = data if isinstance(data, int) else len(data)
         header = memory.allocate(16, bank, align=16)
@@ -215,15 +231,19 @@ class Disk(Driver):
         if not isinstance(data, int) and size:
             memory.write(buffer, data)
         middle = [(buffer, size, isinstance(data, int))] if size else []
-        self.rings[queue].add((header, 16, False), *middle, (status, 1, True))
-        return buffer, size, status
+        head = self.rings[queue].add((header, 16, False), *middle, (status, 1, True))
+        return Request(head, buffer, size, status)
+
+    def result(self, request):
+        """The status of a request that is done, and its buffer's bytes."""
+        return (self.xen.memory.read(request.status, 1)[0],
+                self.xen.memory.read(request.buffer, request.size) if request.size else b"")
 
     def complete(self, request, queue=0, timeout=DEADLINE):
         """Waits for a request. Returns its status and the buffer's bytes."""
-        buffer, size, status = request
-        self.wait_used(queue, timeout)
-        return (self.xen.memory.read(status, 1)[0],
-                self.xen.memory.read(buffer, size) if size else b"")
+        head, _ = self.wait_used(queue, timeout)
+        assert head == request.head
+        return self.result(request)
 
     def request(self, kind, sector, data, queue=0, bank=0):
         """A whole request. Returns its status and the buffer's bytes."""

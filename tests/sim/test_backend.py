@@ -19,7 +19,7 @@ from sim.memory import MIB
 from sim.xen import INPROCESS, INVALIDATE
 
 ANSWER_TIMEOUT = 5.0  # VHOST_ANSWER_TIMEOUT_USEC
-HOLD = 10.0  # FRONTEND_HOLD_USEC
+HOLD = 10.0  # DEVICE_HOLD_USEC
 
 
 # Late.
@@ -267,15 +267,23 @@ def refusal(connection, reply):
                          ids=attrgetter("__name__"))
 @pytest.mark.parametrize("request_name", STARTING)
 def test_lies_while_starting(machine, request_name, lie):
-    """The driver's DRIVER_OK is answered; it learns that it has to reset; then all is well."""
-    machine.scripted_backend(misbehave={STARTING[request_name]: lie})
+    """The driver's DRIVER_OK is answered, and the next connection starts what this one did not.
+
+    But when a ring may have run, and nobody knows how far, the driver has to reset.
+    """
+    backend = machine.scripted_backend(misbehave={STARTING[request_name]: lie})
     machine.frontend().wait_ready()
     disk = machine.disk()
     disk.negotiate()
     disk.add_ring()
     disk.add_status(DRIVER_OK)
-    machine.xen.wait_interrupt(1)
-    assert disk.status & NEEDS_RESET
+    if STARTING[request_name] in (SET_FEATURES, SET_MEM_TABLE, SET_VRING_NUM):
+        backend.wait_for(lambda: len(backend.connections) == 2, "second connection")
+        backend.wait_request(SET_VRING_ENABLE)
+        assert not disk.status & NEEDS_RESET
+    else:
+        machine.xen.wait_interrupt(1)
+        assert disk.status & NEEDS_RESET
     disk.start()
 
 
@@ -458,7 +466,7 @@ def test_a_backend_that_drops_every_connection(machine):
     before, connections = frontend.cpu_seconds(), len(backend.connections)
     assert not frontend.is_ready(timeout=2)
     assert frontend.cpu_seconds() - before < 0.1
-    assert 2 <= len(backend.connections) - connections <= 5
+    assert 2 <= len(backend.connections) - connections <= 10
     assert frontend.log.count("\n") < 20
     backend.times = 0
     frontend.wait_ready()

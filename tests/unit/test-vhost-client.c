@@ -19,6 +19,7 @@ typedef struct Fixture {
         VhostClient *client;
         int backend;
         unsigned int n_answered, n_failed;
+        int descriptor; /* that came with the answer */
         int error;
         VhostUserPayload payload;
         bool has_payload;
@@ -43,6 +44,16 @@ static void on_answered(void *userdata, const VhostUserPayload *payload)
         fixture->has_payload = payload != NULL;
         if (payload)
                 fixture->payload = *payload;
+}
+
+/* Keeps the descriptor, which has to come only once. */
+static void on_area_answered(void *userdata, const VhostUserPayload *payload)
+{
+        Fixture *fixture = userdata;
+
+        fixture->descriptor = vhost_client_take_descriptor(fixture->client);
+        g_assert_cmpint(vhost_client_take_descriptor(fixture->client), ==, -1);
+        on_answered(userdata, payload);
 }
 
 static void fixture_init(Fixture *fixture, gconstpointer data _unused_)
@@ -152,6 +163,7 @@ static void test_commands(Fixture *fixture, gconstpointer data _unused_)
 {
         const VhostUserVringAddress address = { 1, 0, 0x1000, 0x2000, 0x3000, 0 };
         const uint64_t features = 0x140000000, no_descriptor = 1;
+        const VhostUserInflight area = { .mmap_size = 0x1000, .n_queues = 1, .queue_size = 64 };
 
         vhost_set_owner(fixture->client);
         expect(fixture, 3, 0, NULL, 0);
@@ -171,6 +183,8 @@ static void test_commands(Fixture *fixture, gconstpointer data _unused_)
         expect(fixture, 12, 0, &no_descriptor, 8);
         vhost_set_vring_call(fixture->client, 1, fixture->backend);
         expect(fixture, 13, 0, &no_descriptor, 8);
+        vhost_set_inflight(fixture->client, &area, fixture->backend);
+        expect(fixture, 32, 0, (uint32_t[]){ 0x1000, 0, 0, 0, 1 | 64 << 16, 0 }, 24);
         expect_nothing(fixture);
 }
 
@@ -408,6 +422,54 @@ static void test_descriptor_flood(void)
         }
 }
 
+/* Answers GET_INFLIGHT_FD in pieces; the first of them brings so many descriptors. */
+static void area_answer(Fixture *fixture, unsigned int n_fds, size_t piece)
+{
+        uint32_t reply[] = { 31, REPLY, 24, 0x1000, 0, 0, 0, 1 | 64 << 16, 0 };
+        union {
+                struct cmsghdr align;
+                int numbers[CMSG_SPACE(2 * sizeof(int)) / sizeof(int)];
+        } control = { 0 };
+        struct iovec iov = { reply, piece };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
+
+        vhost_get_inflight(fixture->client, 1, 64, on_area_answered, fixture);
+        expect(fixture, 31, 0, (uint32_t[]){ 0, 0, 0, 0, 1 | 64 << 16, 0 }, 24);
+        control.align = (struct cmsghdr){ CMSG_LEN(n_fds * sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+        memcpy(CMSG_DATA(&control.align), (int[]){ fixture->backend, fixture->backend }, 8);
+        message.msg_controllen = n_fds > 0 ? CMSG_SPACE(n_fds * sizeof(int)) : 0;
+        for (size_t done = 0; done < sizeof(reply); done += piece) {
+                iov.iov_base = (char *)reply + done;
+                g_assert_cmpint(sendmsg(fixture->backend, &message, 0), ==, (ssize_t)piece);
+                message.msg_controllen = 0;
+                run(fixture);
+        }
+}
+
+/* However it comes, there is exactly one descriptor; without it, or with more, the answer fails. */
+static void test_inflight(void)
+{
+        static const size_t pieces[] = { 1, 4, 12, 36, 36, 36 };
+        const unsigned int before = descriptors_count();
+
+        for (unsigned int i = 0; i < G_N_ELEMENTS(pieces); i++) {
+                const unsigned int n_fds = i < 4 ? 1 : (i - 4) * 2;
+                Fixture fixture = { .descriptor = -1 };
+
+                fixture_init(&fixture, NULL);
+                area_answer(&fixture, n_fds, pieces[i]);
+                g_assert_cmpuint(fixture.n_answered, ==, n_fds == 1);
+                g_assert_cmpint(fixture.descriptor >= 0, ==, n_fds == 1);
+                if (n_fds == 1)
+                        g_assert_cmpuint(fixture.payload.inflight.mmap_size, ==, 0x1000);
+                else
+                        assert_failed(&fixture);
+                fd_closep(&fixture.descriptor);
+                fixture_clear(&fixture, NULL);
+        }
+        g_assert_cmpuint(descriptors_count(), ==, before);
+}
+
 #define add(name, function) g_test_add(name, Fixture, NULL, fixture_init, function, fixture_clear)
 
 int main(int argc, char *argv[])
@@ -429,5 +491,6 @@ int main(int argc, char *argv[])
         add("/vhost-client/backend-that-does-not-read", test_backend_that_does_not_read);
         add("/vhost-client/too-many-requests", test_too_many_requests);
         g_test_add_func("/vhost-client/descriptor-flood", test_descriptor_flood);
+        g_test_add_func("/vhost-client/inflight", test_inflight);
         return g_test_run();
 }

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "frontend/device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <time.h>
+
+#include "common/device-type.h"
+#include "common/log.h"
+#include "frontend/device-state.h"
+#include "frontend/notify.h"
+#include "frontend/vhost-session.h"
+#include "frontend/virtio-mmio.h"
+
+#define NO_QUEUE (-1)
+
+struct Device {
+        sd_event *event;
+        Hypervisor *hypervisor;
+        const VhostMemory *memory;
+        const DeviceOps *ops;
+        void *userdata;
+        char instance[DEVICE_INSTANCE_MAX];
+        LogContext log;
+        Launch launch;
+        const DeviceType *type;
+
+        DeviceStateFiles files;
+        VirtioMmio *mmio; /* in the state */
+        Notify *notify;
+        VhostSession *session;
+        VhostOffer offer; /* the latest; the driver sees it from its next reset on */
+        sd_event_source *hold;
+
+        bool answering;      /* the driver's accesses are answered, no longer held */
+        bool start_held;     /* the driver's DRIVER_OK waits until the rings have started */
+        bool ready;          /* the backend has answered at least once */
+        bool request_logged; /* the first request since the driver's start has been */
+        int kick_pending;    /* queue to be kicked once the access is answered, or NO_QUEUE */
+        LogLimit driver_limit, backend_limit;
+};
+
+static uint64_t device_now(const Device *device)
+{
+        uint64_t now = 0;
+
+        sd_event_now(device->event, CLOCK_MONOTONIC, &now);
+        return now;
+}
+
+static void requests_serve(Device *device)
+{
+        device->ops->unblocked(device->userdata);
+}
+
+static void interrupt_send(Device *device)
+{
+        int r = hypervisor_interrupt(device->hypervisor, device->launch.irq);
+
+        if (r < 0) {
+                log_error_errno(&device->log, r, "cannot interrupt the guest: %m");
+                device->ops->failed(device->userdata, r);
+        }
+}
+
+/* The device cannot go on until the driver resets it; a driver that is up is told. */
+static void device_break(Device *device, const char *reason)
+{
+        if (log_limit_permit(&device->backend_limit, device_now(device)))
+                log_error(&device->log, "the driver has to reset the device: %s", reason);
+        virtio_break(&device->mmio->device);
+        if (device->mmio->device.status & VIRTIO_STATUS_DRIVER_OK)
+                interrupt_send(device);
+}
+
+/* While a driver uses what was offered before, something else cannot take its place. */
+static void offer_apply(Device *device)
+{
+        VirtioDevice *virtio = &device->mmio->device;
+        const VhostOffer *offer = &device->offer;
+
+        if (!device->ready)
+                return;
+        if (virtio->status == 0) {
+                virtio_offer(virtio, offer->features, offer->n_queues, device->type->queue_size,
+                             offer->config, offer->config_size);
+                virtio->device_id = device->launch.device_id;
+                return;
+        }
+        if (virtio->driver_features & ~offer->features & ~(UINT64_C(1) << VIRTIO_F_VERSION_1))
+                device_break(device, "the backend lacks features that the driver uses");
+        else if (virtio_config_change(virtio, offer->config, offer->config_size))
+                interrupt_send(device);
+}
+
+/* Starts the rings, or goes on with them, where the driver wants that and the backend can. */
+static void rings_start(Device *device)
+{
+        const char *refusal;
+
+        if (!virtio_is_running(&device->mmio->device) ||
+            vhost_session_state(device->session) != VHOST_SESSION_IDLE)
+                return;
+        refusal = vhost_session_refusal(device->session);
+        if (refusal)
+                device_break(device, refusal);
+        else
+                vhost_session_start(device->session);
+}
+
+static void session_ready(void *userdata, const VhostOffer *offer)
+{
+        Device *device = userdata;
+        int r;
+
+        device->offer = *offer;
+        r = notify_prepare(device->notify, offer->n_queues);
+        if (r < 0) {
+                log_error_errno(&device->log, r, "cannot make eventfds: %m");
+                device->ops->failed(device->userdata, r);
+                return;
+        }
+        if (log_limit_permit(&device->backend_limit, device_now(device)))
+                log_full(LOG_INFO, &device->log, LOG_ID_BACKEND_ANSWERED, 0,
+                         "the backend answered: %u queues, features %#llx", offer->n_queues,
+                         (unsigned long long)offer->features);
+        if (!device->ready) {
+                device->ready = true;
+                device->ops->ready(device->userdata);
+        }
+        offer_apply(device);
+        device->answering = true;
+        rings_start(device);
+        requests_serve(device);
+}
+
+static void session_started(void *userdata, bool resumed)
+{
+        Device *device = userdata;
+        VirtioDevice *virtio = &device->mmio->device;
+
+        device->start_held = false;
+        if (resumed) {
+                if (log_limit_permit(&device->backend_limit, device_now(device)))
+                        log_info(&device->log, "the backend goes on with the rings");
+        } else if (log_limit_permit(&device->driver_limit, device_now(device))) {
+                log_full(LOG_INFO, &device->log, LOG_ID_DRIVER_READY, 0,
+                         "the driver is up, features %#llx",
+                         (unsigned long long)virtio->driver_features);
+        }
+        /* What the driver put into the rings before they ran had no kick that anybody heard. */
+        for (uint16_t queue = 0; queue < virtio->n_queues; queue++) {
+                if (virtio->queues[queue].ready)
+                        notify_kick(device->notify, queue);
+        }
+        /* What an earlier backend gave back may have had no call that anybody heard. */
+        if (resumed) {
+                virtio_interrupt_raise(virtio, VIRTIO_INTERRUPT_QUEUE);
+                interrupt_send(device);
+        }
+        requests_serve(device);
+}
+
+static void session_stopped(void *userdata)
+{
+        Device *device = userdata;
+
+        offer_apply(device);
+        requests_serve(device);
+}
+
+/* The rings go on with the next backend, if it can know where. Until then kicks mean nothing. */
+static void session_lost(void *userdata, int error, const char *reason)
+{
+        Device *device = userdata;
+        const char *refusal = vhost_session_refusal(device->session);
+
+        device->start_held = false;
+        if (log_limit_permit(&device->backend_limit, device_now(device)))
+                log_error_errno(&device->log, error, "lost the backend: %s", reason);
+        if (refusal && virtio_is_running(&device->mmio->device))
+                device_break(device, refusal);
+        requests_serve(device);
+}
+
+static const VhostSessionOps session_ops = {
+        .ready = session_ready,
+        .started = session_started,
+        .stopped = session_stopped,
+        .lost = session_lost,
+};
+
+/* The backend has used buffers. */
+static void backend_called(void *userdata)
+{
+        Device *device = userdata;
+
+        if (!virtio_is_running(&device->mmio->device))
+                return;
+        virtio_interrupt_raise(&device->mmio->device, VIRTIO_INTERRUPT_QUEUE);
+        interrupt_send(device);
+}
+
+/* A guest that waits any longer takes it for a hang: better there is no device than no guest. */
+static int hold_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        Device *device = userdata;
+
+        if (!device->answering)
+                log_error(&device->log,
+                          "the backend has not answered in time: the guest sees no device");
+        else if (device->start_held)
+                log_error(&device->log, "the backend has not started in time: the guest goes on");
+        device->answering = true;
+        device->start_held = false;
+        requests_serve(device);
+        return 0;
+}
+
+static int hold_begin(Device *device)
+{
+        int r = sd_event_source_set_time_relative(device->hold, DEVICE_HOLD_USEC);
+
+        return r < 0 ? r : sd_event_source_set_enabled(device->hold, SD_EVENT_ONESHOT);
+}
+
+static void driver_started(Device *device)
+{
+        device->request_logged = false;
+        rings_start(device);
+        device->start_held = vhost_session_state(device->session) == VHOST_SESSION_STARTING &&
+                             hold_begin(device) >= 0;
+}
+
+static void driver_reset(Device *device)
+{
+        device->start_held = false;
+        if (!vhost_session_stop(device->session))
+                offer_apply(device);
+}
+
+static void driver_notified(Device *device, uint16_t queue)
+{
+        /* While the backend is away the kick is lost; each ring is kicked once when it starts. */
+        if (vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
+                return;
+        device->kick_pending = queue;
+        if (!device->request_logged) {
+                device->request_logged = true;
+                if (log_limit_permit(&device->driver_limit, device_now(device)))
+                        log_full(LOG_INFO, &device->log, LOG_ID_FIRST_REQUEST, 0,
+                                 "the guest's first request");
+        }
+}
+
+static void event_handle(Device *device, VirtioEvent event)
+{
+        switch (event.type) {
+        case VIRTIO_EVENT_NOTIFY:
+                driver_notified(device, event.queue);
+                break;
+        case VIRTIO_EVENT_START:
+                driver_started(device);
+                break;
+        case VIRTIO_EVENT_RESET:
+                driver_reset(device);
+                break;
+        case VIRTIO_EVENT_QUEUE_START:
+                if (vhost_session_state(device->session) == VHOST_SESSION_RUNNING)
+                        vhost_session_queue_start(device->session, event.queue);
+                break;
+        case VIRTIO_EVENT_QUEUE_STOP:
+                if (vhost_session_state(device->session) == VHOST_SESSION_RUNNING)
+                        vhost_session_queue_stop(device->session, event.queue);
+                break;
+        case VIRTIO_EVENT_BROKEN:
+                if (log_limit_permit(&device->driver_limit, device_now(device)))
+                        log_warning(&device->log, "the driver set up the device wrongly");
+                if (device->mmio->device.status & VIRTIO_STATUS_DRIVER_OK)
+                        interrupt_send(device);
+                break;
+        case VIRTIO_EVENT_CONFIG_WRITE:
+        case VIRTIO_EVENT_NONE:
+        default:
+                break;
+        }
+}
+
+/*
+ * A write that takes the backend some time is carried out once; it waits, and so do other vCPUs'
+ * writes, and is then repeated, which changes nothing more. While rings go on with another backend
+ * the driver does not wait, unless it changes what is being started.
+ */
+static bool write_waits(const Device *device, const MmioAccess *access)
+{
+        switch (vhost_session_state(device->session)) {
+        case VHOST_SESSION_STOPPING:
+        case VHOST_SESSION_DRAINING:
+        case VHOST_SESSION_CHANGING:
+                return true;
+        case VHOST_SESSION_STARTING:
+                return device->start_held || access->offset == VIRTIO_MMIO_QUEUE_READY ||
+                       access->offset == VIRTIO_MMIO_QUEUE_RESET;
+        case VHOST_SESSION_DISCONNECTED:
+        case VHOST_SESSION_NEGOTIATING:
+        case VHOST_SESSION_IDLE:
+        case VHOST_SESSION_RUNNING:
+        case _VHOST_SESSION_STATE_MAX:
+        default:
+                return false;
+        }
+}
+
+MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret_data)
+{
+        if (!device->answering)
+                return MMIO_WAIT;
+        if (access->is_read) {
+                *ret_data = virtio_mmio_read(device->mmio, access->offset, access->size);
+                return MMIO_DONE;
+        }
+        if (write_waits(device, access))
+                return MMIO_WAIT;
+        event_handle(device,
+                     virtio_mmio_write(device->mmio, access->offset, access->size, access->data));
+        return write_waits(device, access) ? MMIO_WAIT : MMIO_DONE;
+}
+
+void device_answered(Device *device)
+{
+        if (device->kick_pending == NO_QUEUE)
+                return;
+        notify_kick(device->notify, (uint16_t)device->kick_pending);
+        device->kick_pending = NO_QUEUE;
+}
+
+void device_memory_changed(Device *device)
+{
+        vhost_session_memory_changed(device->session);
+}
+
+/* Returns 0 or a negative errno. */
+static int state_open(Device *device)
+{
+        int r = device_state_open(AT_FDCWD, &device->launch, device->memory->banks,
+                                  device->memory->n_banks, &device->log, &device->files);
+
+        if (r < 0)
+                return r;
+        device->mmio = &device->files.state->mmio;
+        /* Of a device that is known, the driver need not wait for the backend. */
+        device->answering = r > 0 && device->mmio->device.device_id != 0;
+        return 0;
+}
+
+static int parts_open(Device *device)
+{
+        VhostSessionParts session = {
+                .event = device->event,
+                .socket = BACKEND_SOCKET,
+                .type = device->type,
+                .memory = device->memory,
+                .ops = &session_ops,
+                .userdata = device,
+        };
+        int r;
+
+        r = state_open(device);
+        if (r < 0)
+                return r;
+        r = notify_new(device->event, backend_called, device, &device->notify);
+        if (r < 0)
+                return r;
+        session.device = &device->mmio->device;
+        session.kick_fds = notify_kick_fds(device->notify);
+        session.call_fd = notify_call_fd(device->notify);
+        session.progress = &device->files.state->progress;
+        session.progress_file = device->files.inflight;
+        r = vhost_session_new(&session, &device->session);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time(device->event, &device->hold, CLOCK_MONOTONIC, 0, 0, hold_elapsed,
+                              device);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_enabled(device->hold, SD_EVENT_OFF);
+}
+
+int device_new(const DeviceParts *parts, Device **ret_device)
+{
+        Device *device;
+        int r;
+
+        device = calloc(1, sizeof(*device));
+        if (!device)
+                return -ENOMEM;
+        *device = (Device){
+                .event = sd_event_ref(parts->event),
+                .hypervisor = parts->hypervisor,
+                .memory = parts->memory,
+                .ops = parts->ops,
+                .userdata = parts->userdata,
+                .launch = *parts->launch,
+                .type = device_type_find(parts->launch->device_id),
+                .files.inflight = -1,
+                .kick_pending = NO_QUEUE,
+        };
+        device_name_instance(parts->name, device->instance);
+        device->log = (LogContext){ .device = device->instance, .domid = parts->name->domid };
+
+        r = parts_open(device);
+        if (r < 0) {
+                device_free(device);
+                return r;
+        }
+        *ret_device = device;
+        return 0;
+}
+
+Device *device_free(Device *device)
+{
+        if (!device)
+                return NULL;
+        sd_event_source_disable_unref(device->hold);
+        vhost_session_free(device->session);
+        notify_free(device->notify);
+        device_state_close(&device->files);
+        sd_event_unref(device->event);
+        free(device);
+        return NULL;
+}
+
+/* A driver's reset may have been under way when the former process ended. */
+int device_serve(Device *device)
+{
+        if (!virtio_is_running(&device->mmio->device))
+                vhost_session_stop(device->session);
+        vhost_session_open(device->session);
+        return hold_begin(device);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * One virtio device: wires its registers, its descriptors and its relation to the backend together.
+ * These parts do not know each other; device.c knows them all.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "common/device-name.h"
+#include "common/launch.h"
+#include "common/macros.h"
+#include "frontend/hypervisor.h"
+#include "frontend/ioreq.h"
+#include "frontend/vhost-rings.h"
+
+typedef struct Device Device;
+
+typedef struct DeviceOps {
+        /* The backend has answered for the first time. */
+        void (*ready)(void *userdata);
+        /* Accesses that had to wait can go on. */
+        void (*unblocked)(void *userdata);
+        /* Nothing works any more; the negative errno says why, and it was logged. */
+        void (*failed)(void *userdata, int error);
+} DeviceOps;
+
+/* What a device is made of; borrowed for its life, but for the name and the launch record. */
+typedef struct DeviceParts {
+        sd_event *event;
+        Hypervisor *hypervisor;
+        const VhostMemory *memory;
+        const DeviceName *name;
+        const Launch *launch;
+        const DeviceOps *ops;
+        void *userdata;
+} DeviceParts;
+
+/*
+ * Makes a device whose folder is the working directory, where the backend's socket and its own
+ * state are. If a former process has left the state, the device goes on from there. Returns 0 or a
+ * negative errno.
+ */
+int device_new(const DeviceParts *parts, Device **ret_device) _warn_unused_;
+Device *device_free(Device *device);
+
+/*
+ * Begins to look for the backend. The driver's accesses to a new device wait until the backend has
+ * answered for the first time, but not longer than DEVICE_HOLD_USEC: then there is no device for
+ * the driver that looks. Returns 0 or a negative errno.
+ */
+int device_serve(Device *device) _warn_unused_;
+
+#define DEVICE_HOLD_USEC UINT64_C(10000000)
+
+/*
+ * The driver's access to the device's range, as IoreqOps says; and what is left to do when it has
+ * been answered.
+ */
+MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret_data);
+void device_answered(Device *device);
+
+/* The guest gave memory back. */
+void device_memory_changed(Device *device);

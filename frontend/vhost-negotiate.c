@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "frontend/vhost-negotiate.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "frontend/vhost-request.h"
+#include "frontend/virtio.h"
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+/*
+ * Transport features of virtio 1.3 section 6 that are passed between driver and backend untouched:
+ * INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED, IN_ORDER, ORDER_PLATFORM, RING_RESET. Bits 24
+ * and up that are not here belong to a transport or to vhost-user itself.
+ */
+#define DEVICE_FEATURES (BIT(24) - 1)
+#define TRANSPORT_FEATURES                                                                         \
+        (BIT(28) | BIT(29) | BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_RING_PACKED) | BIT(35) |       \
+         BIT(36) | BIT(VIRTIO_F_RING_RESET))
+
+/* What is implemented here, and nothing else, is acknowledged. */
+#define PROTOCOL_FEATURES                                                                          \
+        (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
+         BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
+
+bool vhost_has_feature(const VhostNegotiation *negotiation, unsigned int bit)
+{
+        return negotiation->features & BIT(bit);
+}
+
+bool vhost_has_protocol_feature(const VhostNegotiation *negotiation, unsigned int bit)
+{
+        return negotiation->protocol_features & BIT(bit);
+}
+
+/* What is offered to the driver of what the backend has. */
+static uint64_t offer_features(const VhostNegotiation *negotiation)
+{
+        return negotiation->features & (DEVICE_FEATURES | TRANSPORT_FEATURES) &
+               ~negotiation->type->features_mask;
+}
+
+static void config_answered(void *userdata, const VhostUserPayload *payload)
+{
+        VhostNegotiation *negotiation = userdata;
+
+        negotiation->offer.config_size = payload->config.size;
+        memcpy(negotiation->offer.config, payload->config.data, payload->config.size);
+        negotiation->done(negotiation->userdata);
+}
+
+static void config_query(VhostNegotiation *negotiation)
+{
+        if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_CONFIG) &&
+            negotiation->type->config_size > 0)
+                vhost_get_config(negotiation->client, negotiation->type->config_size,
+                                 config_answered, negotiation);
+        else
+                negotiation->done(negotiation->userdata);
+}
+
+static void queue_num_answered(void *userdata, const VhostUserPayload *payload)
+{
+        VhostNegotiation *negotiation = userdata;
+
+        if (payload->u64 == 0) {
+                negotiation->failed(negotiation->userdata, -EPROTO, "the backend has no queues");
+                return;
+        }
+        negotiation->offer.n_queues =
+                (uint16_t)(payload->u64 < VIRTIO_QUEUES_MAX ? payload->u64 : VIRTIO_QUEUES_MAX);
+        config_query(negotiation);
+}
+
+static void protocol_features_answered(void *userdata, const VhostUserPayload *payload)
+{
+        VhostNegotiation *negotiation = userdata;
+        VhostClient *client = negotiation->client;
+
+        negotiation->protocol_features = payload->u64 & PROTOCOL_FEATURES;
+        vhost_set_protocol_features(client, negotiation->protocol_features);
+        if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_REPLY_ACK))
+                vhost_client_use_acks(client);
+        vhost_set_owner(client);
+        if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_MQ))
+                vhost_get_queue_num(client, queue_num_answered, negotiation);
+        else
+                config_query(negotiation);
+}
+
+static void features_answered(void *userdata, const VhostUserPayload *payload)
+{
+        VhostNegotiation *negotiation = userdata;
+
+        negotiation->features = payload->u64;
+        negotiation->protocol_features = 0;
+        if (!vhost_has_feature(negotiation, VIRTIO_F_VERSION_1)) {
+                negotiation->failed(negotiation->userdata, -EPROTO,
+                                    "the backend does not offer VIRTIO_F_VERSION_1");
+                return;
+        }
+        negotiation->offer = (VhostOffer){
+                .features = offer_features(negotiation),
+                .n_queues = negotiation->type->n_queues,
+        };
+        if (vhost_has_feature(negotiation, VHOST_USER_F_PROTOCOL_FEATURES)) {
+                vhost_get_protocol_features(negotiation->client, protocol_features_answered,
+                                            negotiation);
+                return;
+        }
+        vhost_set_owner(negotiation->client);
+        config_query(negotiation);
+}
+
+void vhost_negotiate(VhostNegotiation *negotiation)
+{
+        vhost_get_features(negotiation->client, features_answered, negotiation);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What frontend and backend tell each other first on a new connection: features, queues, and the
+ * configuration space.
+ */
+
+#include <stdint.h>
+
+#include "common/device-type.h"
+#include "frontend/vhost-client.h"
+
+/* What the backend can do, as far as the driver may know. */
+typedef struct VhostOffer {
+        uint64_t features;
+        uint16_t n_queues;
+        uint32_t config_size;
+        uint8_t config[VHOST_USER_CONFIG_MAX];
+} VhostOffer;
+
+/* The negotiation of one connection; its results stay valid as long as the connection does. */
+typedef struct VhostNegotiation {
+        uint64_t features;          /* of the backend, all */
+        uint64_t protocol_features; /* acknowledged */
+        VhostOffer offer;
+
+        VhostClient *client; /* borrowed, as is all that follows */
+        const DeviceType *type;
+        void (*done)(void *userdata);
+        VhostFailed failed;
+        void *userdata;
+} VhostNegotiation;
+
+/*
+ * Sends the first request. client, type, done, failed and userdata are set by the caller. Ends with
+ * done; or with failed, if the backend cannot work; or with the client's own failure.
+ */
+void vhost_negotiate(VhostNegotiation *negotiation);
+
+/* Whether a feature was offered by the backend, or a protocol feature agreed on. */
+bool vhost_has_feature(const VhostNegotiation *negotiation, unsigned int bit);
+bool vhost_has_protocol_feature(const VhostNegotiation *negotiation, unsigned int bit);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "frontend/vhost-rings.h"
+
+#include <errno.h>
+
+#include "frontend/vhost-request.h"
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+/*
+ * Where a new ring begins: at its first entry. A packed ring's positions have their wrap counter in
+ * the top bit (vhost-user.rst, "Vring descriptor indices"), and that begins with 1.
+ */
+#define BASE_SPLIT  UINT32_C(0)
+#define BASE_PACKED UINT32_C(0x80008000)
+
+static bool tracks_requests(const VhostRings *rings)
+{
+        return vhost_has_protocol_feature(rings->negotiation, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+}
+
+static bool enables_rings(const VhostRings *rings)
+{
+        return vhost_has_feature(rings->negotiation, VHOST_USER_F_PROTOCOL_FEATURES);
+}
+
+/* The first queue from "from" on that is ready; n_queues if none is. */
+static uint16_t queue_next_ready(const VirtioDevice *device, uint16_t from)
+{
+        while (from < device->n_queues && !device->queues[from].ready)
+                from++;
+        return from;
+}
+
+const char *vhost_rings_refusal(const VhostRings *rings)
+{
+        const VhostOffer *offer = &rings->negotiation->offer;
+        const VirtioDevice *device = rings->device;
+        const VhostProgress *progress = rings->progress;
+
+        if (device->driver_features & ~offer->features & ~BIT(VIRTIO_F_ACCESS_PLATFORM))
+                return "the backend lacks features that the driver uses";
+        for (uint16_t queue = 0; queue < device->n_queues; queue++) {
+                if (device->queues[queue].ready && queue >= offer->n_queues)
+                        return "the backend has fewer queues than the driver uses";
+        }
+        if (!progress->begun)
+                return NULL;
+        if (progress->area_size == 0 || !tracks_requests(rings) ||
+            virtio_has_feature(device, VIRTIO_F_RING_PACKED))
+                return "no backend has noted which of the driver's requests it has begun";
+        if (progress->area_queues > offer->n_queues)
+                return "the backend has fewer queues than the one before";
+        return NULL;
+}
+
+static void memory_send(VhostRings *rings)
+{
+        const VhostMemory *memory = rings->memory;
+        VhostUserRegion regions[MEMORY_BANKS_MAX] = { 0 };
+
+        /* The user address is only a key for ring addresses: the guest address serves. */
+        for (unsigned int i = 0; i < memory->n_banks; i++)
+                regions[i] = (VhostUserRegion){
+                        .guest_address = memory->banks[i].base,
+                        .size = memory->banks[i].size,
+                        .user_address = memory->banks[i].base,
+                        .mmap_offset = 0,
+                };
+        vhost_set_memory_table(rings->negotiation->client, regions, memory->fds, memory->n_banks);
+        rings->memory_known = true;
+}
+
+/* A new ring has no area yet, or an empty one: 0. */
+static uint32_t ring_base(const VhostRings *rings, uint16_t queue)
+{
+        if (virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED))
+                return BASE_PACKED;
+        return vhost_inflight_used_index(rings->progress, rings->progress_file, queue);
+}
+
+/*
+ * A backend takes a ring as started when it gets the kick descriptor, so all else comes before;
+ * some want the call descriptor before that.
+ */
+static void ring_send(VhostRings *rings, uint16_t index, uint32_t base)
+{
+        VhostClient *client = rings->negotiation->client;
+        const VirtioQueue *queue = &rings->device->queues[index];
+        const VhostUserVringAddress address = {
+                .index = index,
+                .descriptor_area = queue->descriptor_area,
+                .driver_area = queue->driver_area,
+                .device_area = queue->device_area,
+        };
+
+        vhost_set_vring_base(client, index, base);
+        vhost_set_vring_address(client, &address);
+        vhost_set_vring_call(client, index, rings->call_fd);
+        vhost_set_vring_kick(client, index, rings->kick_fds[index]);
+        if (enables_rings(rings))
+                vhost_set_vring_enable(client, index, true);
+}
+
+static void ring_next(VhostRings *rings);
+
+static void ring_started(void *userdata, const VhostUserPayload *payload _unused_)
+{
+        VhostRings *rings = userdata;
+
+        rings->started |= BIT(rings->queue);
+        rings->queue = queue_next_ready(rings->device, (uint16_t)(rings->queue + 1));
+        ring_next(rings);
+}
+
+/* Starts one ring after the other. */
+static void ring_next(VhostRings *rings)
+{
+        if (rings->queue >= rings->device->n_queues) {
+                rings->done(rings->userdata);
+                return;
+        }
+        /* Before the backend can begin, since either of us may die at any moment. */
+        rings->progress->begun = 1;
+        ring_send(rings, rings->queue, ring_base(rings, rings->queue));
+        vhost_barrier(rings->negotiation->client, ring_started, rings);
+}
+
+static void start_prepared(void *userdata, const VhostUserPayload *payload _unused_)
+{
+        VhostRings *rings = userdata;
+
+        rings->queue = queue_next_ready(rings->device, 0);
+        ring_next(rings);
+}
+
+static void area_send(VhostRings *rings)
+{
+        const VhostUserInflight area = vhost_inflight_describe(rings->progress);
+
+        vhost_set_inflight(rings->negotiation->client, &area, rings->progress_file);
+        vhost_barrier(rings->negotiation->client, start_prepared, rings);
+}
+
+static void area_answered(void *userdata, const VhostUserPayload *payload)
+{
+        VhostRings *rings = userdata;
+        const VhostNegotiation *negotiation = rings->negotiation;
+        _cleanup_fd_ int descriptor = vhost_client_take_descriptor(negotiation->client);
+        int r;
+
+        r = vhost_inflight_adopt(rings->progress, rings->progress_file, &payload->inflight,
+                                 descriptor, rings->device->n_queues,
+                                 rings->device->queue_size_max);
+        if (r < 0) {
+                negotiation->failed(negotiation->userdata, r,
+                                    r == -EINVAL || r == -EBADF
+                                            ? "the backend's area for requests is not usable"
+                                            : "cannot keep the backend's area for requests");
+                return;
+        }
+        area_send(rings);
+}
+
+void vhost_rings_start(VhostRings *rings, VhostRingsDone done)
+{
+        VhostClient *client = rings->negotiation->client;
+        const VirtioDevice *device = rings->device;
+        uint64_t features = device->driver_features & ~BIT(VIRTIO_F_ACCESS_PLATFORM);
+
+        rings->done = done;
+        /* Without this bit the backend would enable all rings at once. */
+        features |= rings->negotiation->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+        vhost_set_features(client, features);
+        if (!rings->memory_known)
+                memory_send(rings);
+        /* Before the area: some backends make a queue, and look for its part, at its first word. */
+        for (uint16_t i = 0; i < device->n_queues; i++) {
+                if (device->queues[i].ready)
+                        vhost_set_vring_num(client, i, device->queues[i].size);
+        }
+        if (!tracks_requests(rings))
+                vhost_barrier(client, start_prepared, rings);
+        else if (rings->progress->area_size > 0)
+                area_send(rings);
+        else
+                vhost_get_inflight(client, device->n_queues, device->queue_size_max, area_answered,
+                                   rings);
+}
+
+static void ring_disable(VhostRings *rings, uint16_t queue)
+{
+        if (enables_rings(rings))
+                vhost_set_vring_enable(rings->negotiation->client, queue, false);
+}
+
+static void stop_next(VhostRings *rings);
+
+static void ring_stopped(void *userdata, const VhostUserPayload *payload _unused_)
+{
+        VhostRings *rings = userdata;
+
+        rings->started &= ~BIT(rings->queue);
+        stop_next(rings);
+}
+
+/* Stops one ring after the other. */
+static void stop_next(VhostRings *rings)
+{
+        if (rings->started == 0) {
+                rings->done(rings->userdata);
+                return;
+        }
+        rings->queue = (uint16_t)__builtin_ctzll(rings->started);
+        ring_disable(rings, rings->queue);
+        vhost_get_vring_base(rings->negotiation->client, rings->queue, ring_stopped, rings);
+}
+
+void vhost_rings_stop(VhostRings *rings, VhostRingsDone done)
+{
+        rings->done = done;
+        stop_next(rings);
+}
+
+static void single_started(void *userdata, const VhostUserPayload *payload _unused_)
+{
+        VhostRings *rings = userdata;
+
+        rings->started |= BIT(rings->queue);
+        rings->done(rings->userdata);
+}
+
+void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done)
+{
+        rings->done = done;
+        rings->queue = queue;
+        vhost_set_vring_num(rings->negotiation->client, queue, rings->device->queues[queue].size);
+        ring_send(rings, queue,
+                  virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED) ? BASE_PACKED
+                                                                          : BASE_SPLIT);
+        vhost_barrier(rings->negotiation->client, single_started, rings);
+}
+
+static void single_stopped(void *userdata, const VhostUserPayload *payload _unused_)
+{
+        VhostRings *rings = userdata;
+
+        rings->started &= ~BIT(rings->queue);
+        rings->done(rings->userdata);
+}
+
+void vhost_ring_stop(VhostRings *rings, uint16_t queue, VhostRingsDone done)
+{
+        rings->done = done;
+        rings->queue = queue;
+        ring_disable(rings, queue);
+        vhost_get_vring_base(rings->negotiation->client, queue, single_stopped, rings);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Starts and stops the rings of a backend that has been negotiated with, in the order of
+ * vhost-user.rst, "Ring states".
+ */
+
+#include <stdint.h>
+
+#include "frontend/vhost-inflight.h"
+#include "frontend/vhost-negotiate.h"
+#include "frontend/virtio.h"
+
+/* The guest's memory, as it is sent to every backend: a borrowed descriptor for each bank. */
+typedef struct VhostMemory {
+        const MemoryBank *banks;
+        const int *fds;
+        unsigned int n_banks;
+} VhostMemory;
+
+/* Done, whatever was ordered. It is not called if the connection fails meanwhile. */
+typedef void (*VhostRingsDone)(void *userdata);
+
+/* The rings on one connection. One order at a time. */
+typedef struct VhostRings {
+        const VhostNegotiation *negotiation; /* borrowed, as is all but what is marked */
+        const VhostMemory *memory;
+        const VirtioDevice *device;
+        const int *kick_fds; /* one for each queue */
+        int call_fd;         /* for all queues */
+        VhostProgress *progress;
+        int progress_file;
+        void *userdata;
+
+        VhostRingsDone done;
+        bool memory_known; /* to the backend; ours, as are those that follow */
+        uint16_t queue;    /* the one that is being started or stopped */
+        uint64_t started;  /* bit n: the backend has queue n */
+} VhostRings;
+
+/*
+ * NULL, or why the rings cannot go on with this backend: it lacks what the driver uses, or the
+ * place where an earlier one has stopped is not known.
+ */
+const char *vhost_rings_refusal(const VhostRings *rings);
+
+/*
+ * Starts all queues that are ready, with the features that the driver chose; if backends have begun
+ * with them before (progress), where those have stopped. Not to be called after a refusal.
+ */
+void vhost_rings_start(VhostRings *rings, VhostRingsDone done);
+
+/* Stops all queues that were started. */
+void vhost_rings_stop(VhostRings *rings, VhostRingsDone done);
+
+/* Starts a queue that the driver has made anew, or stops one; the others go on. */
+void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done);
+void vhost_ring_stop(VhostRings *rings, uint16_t queue, VhostRingsDone done);
