@@ -12,6 +12,8 @@
 
 /* Others pass through by a path they know, and cannot look around: the frontends' user does. */
 #define FOLDER_MODE 0711
+/* What frontends leave there is for frontends. */
+#define FRONTEND_FOLDER_MODE 0700
 
 static void dir_closep(DIR **dir)
 {
@@ -99,6 +101,8 @@ int run_state_create(int rundir, const DeviceName *name, const Launch *launch)
         /* Whatever the umask is. */
         if (fchmod(fd, FOLDER_MODE) < 0)
                 return -errno;
+        if (mkdirat(fd, FRONTEND_FOLDER, FRONTEND_FOLDER_MODE) < 0 && errno != EEXIST)
+                return -errno;
         return launch_write(fd, launch);
 }
 
@@ -110,24 +114,45 @@ void run_state_remove_socket(int rundir, const DeviceName *name)
                 unlinkat(fd, BACKEND_SOCKET, 0);
 }
 
+/* Removes all files of a folder, but not this one. Returns 0 or a negative errno. */
+static int folder_empty(int fd, const char *but)
+{
+        _cleanup_(dir_closep) DIR *dir = dir_open(fd);
+        const struct dirent *entry;
+
+        if (!dir)
+                return -errno;
+        while ((entry = readdir(dir))) {
+                if (strcmp(entry->d_name, but) != 0)
+                        unlinkat(fd, entry->d_name, 0);
+        }
+        return 0;
+}
+
+static void frontend_folder_remove(int fd)
+{
+        _cleanup_fd_ int folder =
+                openat(fd, FRONTEND_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+        /* Whatever fails here, the removal of the device's folder fails too, and says it. */
+        if (folder >= 0 && folder_empty(folder, "") == 0)
+                unlinkat(fd, FRONTEND_FOLDER, AT_REMOVEDIR);
+}
+
 int run_state_remove(int rundir, const DeviceName *name)
 {
-        _cleanup_(dir_closep) DIR *dir = NULL;
         char instance[DEVICE_INSTANCE_MAX];
-        const struct dirent *entry;
         _cleanup_fd_ int fd = -1;
+        int r;
 
         device_name_instance(name, instance);
         fd = folder_open(rundir, name);
         if (fd < 0)
                 return fd == -ENOENT ? 0 : fd;
-        dir = dir_open(fd);
-        if (!dir)
-                return -errno;
-        while ((entry = readdir(dir))) {
-                if (strcmp(entry->d_name, LAUNCH_FILE) != 0)
-                        unlinkat(fd, entry->d_name, 0);
-        }
+        frontend_folder_remove(fd);
+        r = folder_empty(fd, LAUNCH_FILE);
+        if (r < 0)
+                return r;
         if (unlinkat(fd, LAUNCH_FILE, 0) < 0 && errno != ENOENT)
                 return -errno;
         return unlinkat(rundir, instance, AT_REMOVEDIR) < 0 ? -errno : 0;

@@ -65,6 +65,8 @@ static void test_life(Fixture *fixture, const void *data G_GNUC_UNUSED)
         umask(mask);
         g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712", &st, 0), ==, 0);
         g_assert_cmphex(st.st_mode & 07777, ==, 0711);
+        g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/frontend", &st, 0), ==, 0);
+        g_assert_cmphex(st.st_mode & 07777, ==, 0700);
 
         /* Twice is once, and a listing can be had twice. */
         g_assert_cmpint(run_state_create(fixture->rundir, &name, &launch), ==, 0);
@@ -97,6 +99,7 @@ static void test_sockets_and_leftovers(Fixture *fixture, const void *data G_GNUC
 
         file_make(fixture->rundir, "5-disk-51712/backend.pid", "1");
         file_make(fixture->rundir, "5-disk-51712/.launch.new", "1");
+        file_make(fixture->rundir, "5-disk-51712/frontend/state", "1");
         g_assert_cmpint(run_state_remove(fixture->rundir, &name), ==, 0);
 }
 
