@@ -161,6 +161,8 @@ bool backend_receive(Backend *backend)
                 backend_disconnect(backend);
                 return backend_illegal(backend, name ? name : "unknown request", broken);
         }
+        if (backend->options->trace)
+                fprintf(stderr, "request: %s\n", wire_request_name(message.header.request));
         reply.header = (WireHeader){ message.header.request, WIRE_VERSION | WIRE_REPLY, 0 };
         r = request_handle(backend, &message, &reply);
         reply_or_not(backend, &message.header, &reply, r);

@@ -20,6 +20,7 @@ typedef struct BackendOptions {
         const char *report;                   /* NULL: standard error only */
         uint64_t features, protocol_features; /* masks */
         bool go_on;                           /* after an illegal message */
+        bool trace;                           /* names each request on standard error */
         uint32_t misbehave_connections;       /* so many of the first ones; 0: all */
         bool misbehave_in_turn;               /* in the n-th connection only as told n-th */
         Misbehaviour misbehaviours[MISBEHAVIOURS_MAX];

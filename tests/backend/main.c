@@ -36,6 +36,7 @@ static void usage(void)
              "  --misbehave-in-turn      as told n-th on the n-th connection only\n"
              "  --report=FILE            write illegal messages there, too\n"
              "  --continue               go on after an illegal message\n"
+             "  --trace                  name each request on standard error\n"
              "  --print-capabilities\n\n"
              "Status 3 says that the frontend sent a message that it may not send.");
 }
@@ -195,6 +196,7 @@ enum {
         OPTION_MISBEHAVE_IN_TURN,
         OPTION_REPORT,
         OPTION_CONTINUE,
+        OPTION_TRACE,
         OPTION_CAPABILITIES,
         OPTION_HELP,
 };
@@ -215,6 +217,7 @@ static const struct option options_known[] = {
         { "misbehave-in-turn", no_argument, NULL, OPTION_MISBEHAVE_IN_TURN },
         { "report", required_argument, NULL, OPTION_REPORT },
         { "continue", no_argument, NULL, OPTION_CONTINUE },
+        { "trace", no_argument, NULL, OPTION_TRACE },
         { "print-capabilities", no_argument, NULL, OPTION_CAPABILITIES },
         { "help", no_argument, NULL, OPTION_HELP },
         { 0 },
@@ -290,6 +293,9 @@ static int option_apply(BackendOptions *options, int option)
                 return 0;
         case OPTION_CONTINUE:
                 options->go_on = true;
+                return 0;
+        case OPTION_TRACE:
+                options->trace = true;
                 return 0;
         case OPTION_CAPABILITIES:
                 puts("{ \"type\": \"block\", \"features\": [ \"read-only\", \"blk-file\" ] }");

@@ -131,7 +131,7 @@ static void change(Outgoing *out, const Misbehaviour *wrong)
                 refuse(out);
                 break;
         case MISBEHAVE_EXTRA_FDS:
-                while (out->n_fds < argument && out->n_fds < ARRAY_SIZE(out->fds))
+                for (uint32_t i = 0; i < argument && out->n_fds < ARRAY_SIZE(out->fds); i++)
                         out->fds[out->n_fds++] = STDERR_FILENO;
                 break;
         case MISBEHAVE_CLOSE_AFTER:

@@ -18,7 +18,7 @@ typedef enum MisbehaviourKind {
         MISBEHAVE_WRONG_FLAGS,   /* the flags instead */
         MISBEHAVE_WRONG_SIZE,    /* in the header; the bytes are there */
         MISBEHAVE_NACK,          /* says no in the way of the request */
-        MISBEHAVE_EXTRA_FDS,     /* so many descriptors */
+        MISBEHAVE_EXTRA_FDS,     /* so many descriptors more */
         MISBEHAVE_CLOSE_AFTER,   /* so many bytes of the reply, then the end */
         MISBEHAVE_CLOSE,         /* instead of a reply */
         MISBEHAVE_SLOW,          /* milliseconds between two bytes */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The reference backend: proves every message legal, and misbehaves on command."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from sim.frontend import SANITIZERS
 from sim.xen import DEADLINE
 
 ILLEGAL_STATUS = 3
+NUMBERS = itertools.count(1)  # of all backends, for the names of their files
 
 
 class ReferenceBackend:
@@ -18,8 +20,8 @@ class ReferenceBackend:
     def __init__(self, socket_path, program, *options):
         self._report = f"{socket_path}.illegal"
         self._expected = 0
-        self.log_path = f"{socket_path}.log"
-        with open(self.log_path, "ab") as log:
+        self.log_path = f"{socket_path}.log-{next(NUMBERS)}"
+        with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [program, f"--socket-path={socket_path}", f"--report={self._report}", *options],
                 env=os.environ | SANITIZERS, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -42,6 +44,10 @@ class ReferenceBackend:
             return []
         with open(self._report, encoding="utf-8") as file:
             return file.read().splitlines()
+
+    def was_asked(self, name):
+        """Whether there was such a request; needs --trace."""
+        return f"request: {name}\n" in self.log
 
     def take_illegal(self):
         """The same, for a test that wanted it so."""

@@ -12,9 +12,9 @@ import pytest
 
 from sim.backend import GET_FEATURES, HEADER, SET_OWNER, VERSION
 from sim.conftest import LAUNCH, Machine
-from sim.guest import (BLK_IN, CONFIG, DRIVER_OK, NEEDS_RESET, QUEUE_DESC, QUEUE_DEVICE,
-                       QUEUE_DRIVER, QUEUE_NOTIFY, QUEUE_READY, QUEUE_SEL, QUEUE_SIZE, SECTOR,
-                       STATUS, VERSION_1, Disk)
+from sim.guest import (BLK_IN, CONFIG, CONFIG_CHANGED, DRIVER_OK, NEEDS_RESET, QUEUE_DESC,
+                       QUEUE_DEVICE, QUEUE_DRIVER, QUEUE_NOTIFY, QUEUE_READY, QUEUE_SEL, QUEUE_SIZE,
+                       SECTOR, STATUS, VERSION_1, Disk)
 from sim.memory import BANK0_BASE, MIB
 from sim.reference import ILLEGAL_STATUS
 from sim.rings import EVENT_IDX, IN_ORDER, INDIRECT_DESC, RING_PACKED, RingDriver
@@ -41,17 +41,17 @@ def test_a_disk(machine):
 
 
 def loopback(machine, wanted, *options, queues=8):
-    """A driver of the loop-back device with these features, which runs."""
+    """The loop-back device and its driver with these features, which runs."""
     machine.write_launch(LAUNCH.format(memory_kib=machine.xen.memory.size // 1024)
                          .replace("DEVICE_ID=2", f"DEVICE_ID={LOOPBACK_DEVICE_ID}"))
-    machine.reference_backend("--type=loopback", *options)
+    backend = machine.reference_backend("--type=loopback", *options)
     machine.frontend().wait_ready()
     driver = RingDriver(machine.xen)
     if wanted & RING_PACKED and not driver.device_features() & RING_PACKED:
         pytest.xfail("the frontend does not pass VIRTIO_F_RING_PACKED on")
     driver.start(queues, wanted=wanted)
     assert driver.features == wanted, "the frontend does not offer what the backend has"
-    return driver
+    return backend, driver
 
 
 def requests(seed, count):
@@ -68,7 +68,7 @@ SPLIT = [VERSION_1, VERSION_1 | INDIRECT_DESC, VERSION_1 | EVENT_IDX,
 
 @pytest.mark.parametrize("features", SPLIT + [f | RING_PACKED for f in SPLIT], ids=hex)
 def test_eight_queues(machine, features):
-    driver = loopback(machine, features)
+    _, driver = loopback(machine, features)
     for queue in range(8):
         # Twice around the ring of 16, at most two requests in flight.
         for number, (data, pieces) in enumerate(requests(queue, 24)):
@@ -97,14 +97,65 @@ def test_illegal_messages_are_found(machine, options, connections):
     assert backend.take_illegal() == ["illegal: set-owner: SET_OWNER twice"] * connections
 
 
+def kill_and_resume(machine, backend, driver, *options):
+    """The backend dies and another one comes. Returns it; the driver must not notice."""
+    backend.kill()
+    backend = machine.reference_backend(*options)
+    end = time.monotonic() + DEADLINE
+    while not backend.was_asked("set-vring-enable") and time.monotonic() < end:
+        if driver.status & NEEDS_RESET:
+            pytest.xfail("the frontend does not resume rings")
+        time.sleep(0.002)
+    return backend
+
+
+def test_killed_at_any_moment(machine):
+    """Each request is served, and once, whatever the backend was doing when it died."""
+    dice = random.Random(3)
+    slow = ["--type=loopback", "--trace", "--delay=4", "--shuffle"]
+    backend, driver = loopback(machine, VERSION_1 | EVENT_IDX, *slow[1:], queues=2)
+    sent = 0
+    for _ in range(8):
+        end = time.monotonic() + dice.uniform(0.003, 0.02)
+        while time.monotonic() < end:
+            for queue, ring in enumerate(driver.rings):
+                while ring.is_used:
+                    driver.take(queue)
+                if len(ring.in_flight) < ring.size // 2:
+                    driver.submit(dice.randbytes(64), queue)
+                    sent += 1
+        backend = kill_and_resume(machine, backend, driver, *slow)
+    kill_and_resume(machine, backend, driver, "--type=loopback", "--trace")
+    driver.drain(0)
+    driver.drain(1)
+    assert sent > 16
+
+
+def test_a_disk_that_grows(machine):
+    image = machine.image(MIB)
+    backend = machine.reference_backend(f"--blk-file={image}", "--trace")
+    machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    if not backend.was_asked("set-backend-req-fd"):
+        pytest.xfail("the frontend has no channel for the backend")
+    os.truncate(image, 2 * MIB)
+    backend.refresh()
+    while not disk.next_interrupt() & CONFIG_CHANGED:
+        pass
+    assert disk.capacity == 2 * MIB // SECTOR
+    disk.read_sectors(MIB // SECTOR, 8)
+
+
 # What goes wrong.
 
-# All that the frontend sends and gets an answer to, at each stage of a device's life.
+# What a frontend may send and gets an answer to, at each stage of a device's life.
 NEGOTIATION = ["get-features", "get-protocol-features", "get-queue-num", "set-owner", "get-config"]
+OPTIONAL = ["set-backend-req-fd", "get-inflight-fd", "set-inflight-fd", "set-status", "get-status",
+            "reset-device"]
 START = ["set-features", "set-vring-num", "set-vring-base", "set-vring-addr", "set-vring-call",
          "set-vring-kick", "set-vring-enable"]
 STOP = ["get-vring-base"]
-REQUESTS = NEGOTIATION + START + ["set-mem-table"] + STOP
+REQUESTS = NEGOTIATION + START + ["set-mem-table"] + STOP  # what every frontend sends
 
 # What is noticed at once, or is no fault at all.
 KINDS = ["late:100", "slow:5", "long", "wrong-id", "wrong-flags", "wrong-size:4",
@@ -214,7 +265,7 @@ def check_life(machine, calm, *options, lives=2):
     descriptors, backends = calm
     assert count_when_calm(lambda: len(frontend.descriptors()), descriptors) == descriptors
     assert count_when_calm(backend.descriptors, backends) == backends
-    return disk.slowest, frontend.log
+    return disk.slowest, frontend.log, backend
 
 
 def once(request_name, kind):
@@ -222,12 +273,15 @@ def once(request_name, kind):
     return f"--misbehave={request_name}:{kind}", "--misbehave-connections=1"
 
 
-@pytest.mark.parametrize("request_name", REQUESTS)
+@pytest.mark.parametrize("request_name", REQUESTS + OPTIONAL)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.plain_build(reason="there are many; the sanitized build has test_one_after_another")
 def test_misbehaviour(machine, build, calm, request_name, kind):
-    slowest, log = check_life(machine, calm(build), *once(request_name, kind))
+    slowest, log, backend = check_life(machine, calm(build), "--trace", *once(request_name, kind))
     assert slowest < AT_ONCE
+    if not backend.was_asked(request_name):
+        assert request_name in OPTIONAL
+        return
     if kind not in HARMLESS and (kind, request_name) not in UNNOTICED:
         assert "lost the backend" in log
 
