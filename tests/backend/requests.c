@@ -20,33 +20,43 @@ static bool has_xen_regions(const Backend *backend)
         return legality_has_protocol(&backend->legality, WIRE_PROTOCOL_XEN_MMAP);
 }
 
+static int rings_reopen(Backend *backend)
+{
+        for (uint32_t i = 0; i < backend->offer.n_queues; i++) {
+                Queue *queue = &backend->queues[i];
+                int r;
+
+                if (!queue->started)
+                        continue;
+                r = ring_open(&queue->ring, &backend->memory, &queue->address, queue->size,
+                              backend->features, queue->base);
+                queue->broken = r < 0;
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Rings that run go on in the new table, where they left off. */
 static int table_set(Backend *backend, Message *message)
 {
         WireRegion regions[WIRE_REGIONS_MAX];
         const uint32_t n = wire_table_read(&message->payload, has_xen_regions(backend), regions);
-        bool started[WIRE_QUEUES_MAX];
         int r = 0;
 
-        /* Rings that run go on in the new table, where they left off. */
         for (uint32_t i = 0; i < backend->offer.n_queues; i++) {
                 Queue *queue = &backend->queues[i];
 
-                started[i] = queue->started;
-                if (started[i])
-                        queue->base = ring_base(&queue->ring);
+                if (!queue->started)
+                        continue;
+                queue->base = ring_base(&queue->ring);
+                queue->broken = true; /* until there is memory again */
                 ring_close(&queue->ring);
         }
         memory_clear(&backend->memory);
         for (uint32_t i = 0; i < n && r == 0; i++)
                 r = memory_add(&backend->memory, &regions[i], message_take_fd(message, i));
-        for (uint32_t i = 0; i < backend->offer.n_queues && r == 0; i++) {
-                Queue *queue = &backend->queues[i];
-
-                if (started[i])
-                        r = ring_open(&queue->ring, &backend->memory, &queue->address, queue->size,
-                                      backend->features, queue->base);
-        }
-        return r;
+        return r < 0 ? r : rings_reopen(backend);
 }
 
 static int slot_change(Backend *backend, Message *message)

@@ -92,6 +92,20 @@ def test_a_ring_that_stops_goes_on(machine, clients, features):
         client.stop(0)
 
 
+@pytest.mark.parametrize("features", [VERSION_1, VERSION_1 | RING_PACKED], ids=hex)
+def test_a_new_table_while_rings_run(machine, clients, features):
+    machine.reference_backend("--type=loopback")
+    client = clients(features)
+    client.set_memory()
+    driver = DirectDriver(machine.xen.memory, features)
+    driver.client = client
+    client.start(0, driver.rings[0])
+    for _ in range(3):
+        echo(driver, 13)
+        client.set_memory()
+    echo(driver)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_kill_loses_nothing(machine, clients, seed):
     """Killed at any moment, with requests given back out of order: each is served, and once."""

@@ -328,7 +328,7 @@ def test_status_sequences(machine):
     dice = random.Random(1)
     _, frontend, disk, content = misbehaving(machine)
     frontend.wait_ready()
-    sequences = [dice.choices(STATUS_VALUES, k=dice.randint(1, 4)) for _ in range(150)]
+    sequences = [dice.choices(STATUS_VALUES, k=dice.randint(1, 4)) for _ in range(300)]
     for number, sequence in enumerate(sequences):
         if number % 3:
             disk.negotiate()
