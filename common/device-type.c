@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#define BIT(n) (UINT64_C(1) << (n))
-
-#define VIRTIO_BLK_F_CONFIG_WCE 11
-
 static const DeviceType device_types[] = {
         {
                 .id = 2,
@@ -17,8 +13,8 @@ static const DeviceType device_types[] = {
                 /* struct virtio_blk_config up to write_zeroes_may_unmap and its padding: what every
                  * backend has. QEMU's refuse to be asked for more than they have. */
                 .config_size = 60,
-                /* The driver would write the configuration space, which is read-only so far. */
-                .features_mask = BIT(VIRTIO_BLK_F_CONFIG_WCE),
+                .writable_offset = 32, /* writeback */
+                .writable_size = 1,
         },
 };
 

@@ -11,12 +11,15 @@
 #include "common/macros.h"
 
 typedef struct DeviceType {
-        uint32_t id;            /* virtio device id */
-        const char *name;       /* as in our configuration, "blk" */
-        uint16_t n_queues;      /* where the backend does not say (no VHOST_USER_PROTOCOL_F_MQ) */
-        uint16_t queue_size;    /* largest ring offered to the driver, a power of two */
-        uint16_t config_size;   /* bytes of configuration space to ask the backend for */
-        uint64_t features_mask; /* device-specific feature bits that are not passed on */
+        uint32_t id;              /* virtio device id */
+        const char *name;         /* as in our configuration, "blk" */
+        uint16_t n_queues;        /* where the backend does not say (no VHOST_USER_PROTOCOL_F_MQ) */
+        uint16_t queue_size;      /* largest ring offered to the driver, a power of two */
+        uint16_t config_size;     /* bytes of configuration space to ask the backend for */
+        uint16_t writable_offset; /* what of the configuration space the driver may write: one field
+                                   */
+        uint16_t writable_size;   /* its bytes; 0: none */
+        uint64_t features_mask;   /* device-specific feature bits that are not passed on */
 } DeviceType;
 
 /* Never NULL: the generic entry for ids that are not in the table. */

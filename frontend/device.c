@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/device-type.h"
@@ -86,6 +87,7 @@ static void offer_apply(Device *device)
                 virtio_offer(virtio, offer->features, offer->n_queues, device->type->queue_size,
                              offer->config, offer->config_size);
                 virtio->device_id = device->launch.device_id;
+                virtio_config_set_writable(virtio, device->type->writable_size > 0);
                 return;
         }
         if (virtio->driver_features & ~offer->features & ~(UINT64_C(1) << VIRTIO_F_VERSION_1))
@@ -170,6 +172,22 @@ static void session_stopped(void *userdata)
         requests_serve(device);
 }
 
+static void session_config_changed(void *userdata, const VhostOffer *offer)
+{
+        Device *device = userdata;
+
+        device->offer = *offer;
+        offer_apply(device);
+}
+
+static void session_refused(void *userdata, uint32_t request)
+{
+        Device *device = userdata;
+
+        if (log_limit_permit(&device->backend_limit, device_now(device)))
+                log_warning(&device->log, "refused request %u of the backend", request);
+}
+
 /* The rings go on with the next backend, if it can know where. Until then kicks mean nothing. */
 static void session_lost(void *userdata, int error, const char *reason)
 {
@@ -188,6 +206,8 @@ static const VhostSessionOps session_ops = {
         .ready = session_ready,
         .started = session_started,
         .stopped = session_stopped,
+        .config_changed = session_config_changed,
+        .refused = session_refused,
         .lost = session_lost,
 };
 
@@ -254,6 +274,20 @@ static void driver_notified(Device *device, uint16_t queue)
         }
 }
 
+/* A field that is not the driver's gets its value back. */
+static void config_written(Device *device, uint32_t offset, uint32_t size)
+{
+        const uint8_t *bytes = device->mmio->device.config + offset;
+        const DeviceType *type = device->type;
+
+        if (offset != type->writable_offset || size != type->writable_size) {
+                offer_apply(device);
+                return;
+        }
+        memcpy(device->offer.config + offset, bytes, size);
+        vhost_session_config_write(device->session, offset, bytes, size);
+}
+
 static void event_handle(Device *device, VirtioEvent event)
 {
         switch (event.type) {
@@ -281,6 +315,8 @@ static void event_handle(Device *device, VirtioEvent event)
                         interrupt_send(device);
                 break;
         case VIRTIO_EVENT_CONFIG_WRITE:
+                config_written(device, event.offset, event.size);
+                break;
         case VIRTIO_EVENT_NONE:
         default:
                 break;

@@ -81,6 +81,9 @@ static int rules_add(scmp_filter_ctx filter)
         if (r == 0)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                                      SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+        if (r == 0)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                                     SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
         /* Memory for the allocator, never code. */
         if (r == 0)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,

@@ -132,6 +132,14 @@ void vhost_client_command(VhostClient *client, uint32_t request, const void *pay
                 waiting_push(client, &(VhostQuery){ .request = request, .kind = VHOST_ANSWER_ACK });
 }
 
+void vhost_client_command_with(VhostClient *client, const VhostQuery *query, const void *payload,
+                               size_t size)
+{
+        message_send(client, query->request, client->acks, payload, size, NULL, 0);
+        if (client->acks)
+                waiting_push(client, query);
+}
+
 void vhost_client_query(VhostClient *client, const VhostQuery *query, const void *payload,
                         size_t size)
 {

@@ -80,5 +80,9 @@ typedef struct VhostQuery {
  */
 void vhost_client_command(VhostClient *client, uint32_t request, const void *payload, size_t size,
                           const int *fds, unsigned int n_fds);
+
+/* A command whose acknowledgement, where there is one, is the caller's to look at. */
+void vhost_client_command_with(VhostClient *client, const VhostQuery *query, const void *payload,
+                               size_t size);
 void vhost_client_query(VhostClient *client, const VhostQuery *query, const void *payload,
                         size_t size);

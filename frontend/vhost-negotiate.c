@@ -23,7 +23,8 @@
 /* What is implemented here, and nothing else, is acknowledged. */
 #define PROTOCOL_FEATURES                                                                          \
         (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
-         BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
+         BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG) |              \
+         BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
 
 bool vhost_has_feature(const VhostNegotiation *negotiation, unsigned int bit)
 {
@@ -42,19 +43,45 @@ static uint64_t offer_features(const VhostNegotiation *negotiation)
                ~negotiation->type->features_mask;
 }
 
+static void config_keep(VhostNegotiation *negotiation, const VhostUserPayload *payload)
+{
+        negotiation->offer.config_size = payload->config.size;
+        memcpy(negotiation->offer.config, payload->config.data, payload->config.size);
+}
+
 static void config_answered(void *userdata, const VhostUserPayload *payload)
 {
         VhostNegotiation *negotiation = userdata;
 
-        negotiation->offer.config_size = payload->config.size;
-        memcpy(negotiation->offer.config, payload->config.data, payload->config.size);
+        config_keep(negotiation, payload);
         negotiation->done(negotiation->userdata);
+}
+
+static void config_updated(void *userdata, const VhostUserPayload *payload)
+{
+        VhostNegotiation *negotiation = userdata;
+
+        config_keep(negotiation, payload);
+        negotiation->changed(negotiation->userdata);
+}
+
+static bool has_config(const VhostNegotiation *negotiation)
+{
+        return vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_CONFIG) &&
+               negotiation->type->config_size > 0;
+}
+
+void vhost_config_update(VhostNegotiation *negotiation, void (*changed)(void *userdata))
+{
+        negotiation->changed = changed;
+        if (has_config(negotiation))
+                vhost_get_config(negotiation->client, negotiation->type->config_size,
+                                 config_updated, negotiation);
 }
 
 static void config_query(VhostNegotiation *negotiation)
 {
-        if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_CONFIG) &&
-            negotiation->type->config_size > 0)
+        if (has_config(negotiation))
                 vhost_get_config(negotiation->client, negotiation->type->config_size,
                                  config_answered, negotiation);
         else
@@ -84,6 +111,8 @@ static void protocol_features_answered(void *userdata, const VhostUserPayload *p
         if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_REPLY_ACK))
                 vhost_client_use_acks(client);
         vhost_set_owner(client);
+        if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
+                vhost_set_backend_channel(client, negotiation->channel);
         if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_MQ))
                 vhost_get_queue_num(client, queue_num_answered, negotiation);
         else

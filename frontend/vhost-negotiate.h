@@ -27,7 +27,9 @@ typedef struct VhostNegotiation {
 
         VhostClient *client; /* borrowed, as is all that follows */
         const DeviceType *type;
+        int channel; /* the end of its own channel, for the backend that wants one */
         void (*done)(void *userdata);
+        void (*changed)(void *userdata); /* ours */
         VhostFailed failed;
         void *userdata;
 } VhostNegotiation;
@@ -37,6 +39,12 @@ typedef struct VhostNegotiation {
  * done; or with failed, if the backend cannot work; or with the client's own failure.
  */
 void vhost_negotiate(VhostNegotiation *negotiation);
+
+/*
+ * Reads the configuration space again; in the time of the connection, after done. Calls changed
+ * when the offer is up to date, unless there is none to read.
+ */
+void vhost_config_update(VhostNegotiation *negotiation, void (*changed)(void *userdata));
 
 /* Whether a feature was offered by the backend, or a protocol feature agreed on. */
 bool vhost_has_feature(const VhostNegotiation *negotiation, unsigned int bit);

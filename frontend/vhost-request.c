@@ -61,6 +61,27 @@ void vhost_get_config(VhostClient *client, uint32_t size, VhostAnswered answered
         vhost_client_query(client, &query, &config, VHOST_USER_CONFIG_HEADER_SIZE + size);
 }
 
+void vhost_set_config(VhostClient *client, uint32_t offset, const void *bytes, uint32_t size,
+                      VhostAnswered answered, void *userdata)
+{
+        /* Flags 0: written by a driver, and not by a migration. */
+        VhostUserConfig config = { .offset = offset, .size = size, .flags = 0 };
+        const VhostQuery query = {
+                .request = VHOST_USER_SET_CONFIG,
+                .kind = VHOST_ANSWER_U64,
+                .answered = answered,
+                .userdata = userdata,
+        };
+
+        memcpy(config.data, bytes, size);
+        vhost_client_command_with(client, &query, &config, VHOST_USER_CONFIG_HEADER_SIZE + size);
+}
+
+void vhost_set_backend_channel(VhostClient *client, int fd)
+{
+        vhost_client_command(client, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &fd, 1);
+}
+
 void vhost_set_memory_table(VhostClient *client, const VhostUserRegion *regions, const int *fds,
                             unsigned int n_regions)
 {

@@ -18,6 +18,17 @@ void vhost_get_queue_num(VhostClient *client, VhostAnswered answered, void *user
 /* Reads size bytes (not 0) of the configuration space from its start. */
 void vhost_get_config(VhostClient *client, uint32_t size, VhostAnswered answered, void *userdata);
 
+/*
+ * The driver has written size bytes (at most VHOST_USER_CONFIG_MAX) at an offset of the
+ * configuration space. The answer is a number, 0 if the backend has taken them, where it
+ * acknowledges requests; else there is none, and answered is not called.
+ */
+void vhost_set_config(VhostClient *client, uint32_t offset, const void *bytes, uint32_t size,
+                      VhostAnswered answered, void *userdata);
+
+/* Hands over the backend's end of its own channel (borrowed). */
+void vhost_set_backend_channel(VhostClient *client, int fd);
+
 /* One borrowed descriptor for each region, in order. */
 void vhost_set_memory_table(VhostClient *client, const VhostUserRegion *regions, const int *fds,
                             unsigned int n_regions);

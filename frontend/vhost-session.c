@@ -8,9 +8,15 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "frontend/vhost-channel.h"
+#include "frontend/vhost-request.h"
+
 /* Between attempts to connect: backends are started at the same time as we are. */
 #define RETRY_MIN_USEC UINT64_C(5000)
 #define RETRY_MAX_USEC UINT64_C(250000)
+
+/* Between two looks at a configuration space that changes all the time. */
+#define UPDATE_USEC UINT64_C(100000)
 
 struct VhostSession {
         sd_event *event;
@@ -25,6 +31,9 @@ struct VhostSession {
         uint64_t drain_deadline; /* CLOCK_MONOTONIC, microseconds */
         bool resumed;            /* the rings go on where an earlier backend has stopped */
         VhostClient *client;
+        VhostChannel *channel;
+        sd_event_source *update; /* of the configuration space, when it has changed */
+        uint64_t updated;        /* when it was last; CLOCK_MONOTONIC, microseconds */
         VhostNegotiation negotiation;
         VhostRings rings;
 };
@@ -66,6 +75,9 @@ static void retry_now(VhostSession *session)
 static void connection_close(VhostSession *session)
 {
         session->client = vhost_client_free(session->client);
+        session->channel = vhost_channel_free(session->channel);
+        fd_closep(&session->negotiation.channel);
+        sd_event_source_set_enabled(session->update, SD_EVENT_OFF);
         session->negotiation.client = NULL;
         session->rings.memory_known = false;
         session->rings.started = 0;
@@ -113,26 +125,82 @@ static void session_lost(void *userdata, int error, const char *reason)
         session->ops->lost(session->userdata, error, reason);
 }
 
+/* The backend may say so as often as it likes. */
+static void config_changed(void *userdata)
+{
+        VhostSession *session = userdata;
+
+        if (sd_event_source_get_enabled(session->update, NULL) > 0)
+                return;
+        sd_event_source_set_time(session->update, session->updated + UPDATE_USEC);
+        sd_event_source_set_enabled(session->update, SD_EVENT_ONESHOT);
+}
+
+static void config_updated(void *userdata)
+{
+        VhostSession *session = userdata;
+
+        session->ops->config_changed(session->userdata, &session->negotiation.offer);
+}
+
+static bool is_negotiated(const VhostSession *session)
+{
+        return session->client && session->state != VHOST_SESSION_NEGOTIATING &&
+               session->state != VHOST_SESSION_DRAINING;
+}
+
+static int update_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        VhostSession *session = userdata;
+
+        session->updated = session_now(session);
+        if (is_negotiated(session))
+                vhost_config_update(&session->negotiation, config_updated);
+        else
+                config_changed(session);
+        return 0;
+}
+
+static void channel_refused(void *userdata, uint32_t request)
+{
+        VhostSession *session = userdata;
+
+        session->ops->refused(session->userdata, request);
+}
+
+static const VhostChannelOps channel_ops = {
+        .config_changed = config_changed,
+        .refused = channel_refused,
+};
+
 static void negotiated(void *userdata)
 {
         VhostSession *session = userdata;
 
+        fd_closep(&session->negotiation.channel);
         if (session->state == VHOST_SESSION_DRAINING)
                 progress_forget(session);
         session_set_state(session, VHOST_SESSION_IDLE);
         session->ops->ready(session->userdata, &session->negotiation.offer);
 }
 
-/* Returns 0 with a client, or a negative errno. */
+/* Returns 0 with a client and a channel, or a negative errno. */
 static int connection_open(VhostSession *session)
 {
         _cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int r;
 
         if (fd < 0 ||
             connect(fd, (const struct sockaddr *)&session->address, sizeof(session->address)) < 0)
                 return -errno;
-        return vhost_client_new(session->event, steal_fd(&fd), session_lost, session,
-                                &session->client);
+        r = vhost_channel_new(session->event, &channel_ops, session, &session->negotiation.channel,
+                              &session->channel);
+        if (r >= 0)
+                r = vhost_client_new(session->event, steal_fd(&fd), session_lost, session,
+                                     &session->client);
+        if (r < 0)
+                connection_close(session);
+        return r;
 }
 
 /*
@@ -168,6 +236,7 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                 .retry_usec = RETRY_MIN_USEC,
                 .negotiation = {
                         .type = parts->type,
+                        .channel = -1,
                         .done = negotiated,
                         .failed = session_lost,
                         .userdata = session,
@@ -203,6 +272,11 @@ int vhost_session_new(const VhostSessionParts *parts, VhostSession **ret_session
         }
         if (r >= 0)
                 r = sd_event_source_set_enabled(session->retry, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_time(session->event, &session->update, CLOCK_MONOTONIC, 0, 1000,
+                                      update_elapsed, session);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(session->update, SD_EVENT_OFF);
         if (r < 0) {
                 vhost_session_free(session);
                 return r;
@@ -216,7 +290,10 @@ VhostSession *vhost_session_free(VhostSession *session)
         if (!session)
                 return NULL;
         vhost_client_free(session->client);
+        vhost_channel_free(session->channel);
+        fd_closep(&session->negotiation.channel);
         sd_event_source_disable_unref(session->retry);
+        sd_event_source_disable_unref(session->update);
         sd_event_unref(session->event);
         free(session);
         return NULL;
@@ -318,4 +395,20 @@ void vhost_session_queue_stop(VhostSession *session, uint16_t queue)
 {
         session_set_state(session, VHOST_SESSION_CHANGING);
         vhost_ring_stop(&session->rings, queue, ring_changed);
+}
+
+static void config_written(void *userdata, const VhostUserPayload *payload)
+{
+        if (payload->u64 != 0)
+                config_changed(userdata);
+}
+
+void vhost_session_config_write(VhostSession *session, uint32_t offset, const void *bytes,
+                                uint32_t size)
+{
+        if (!is_negotiated(session) ||
+            !vhost_has_protocol_feature(&session->negotiation, VHOST_USER_PROTOCOL_F_CONFIG))
+                return;
+        memcpy(session->negotiation.offer.config + offset, bytes, size);
+        vhost_set_config(session->client, offset, bytes, size, config_written, session);
 }

@@ -61,6 +61,10 @@ typedef struct VhostSessionOps {
         /* resumed: the rings go on where an earlier backend has stopped */
         void (*started)(void *userdata, bool resumed);
         void (*stopped)(void *userdata);
+        /* The backend has changed its configuration space. */
+        void (*config_changed)(void *userdata, const VhostOffer *offer);
+        /* The backend has sent a request of its own that is not served. */
+        void (*refused)(void *userdata, uint32_t request);
         /* The backend is gone, or not as it should be. */
         void (*lost)(void *userdata, int error, const char *reason);
 } VhostSessionOps;
@@ -110,6 +114,13 @@ bool vhost_session_stop(VhostSession *session);
 /* Starts a queue that the driver has made anew, or stops one; in state RUNNING. */
 void vhost_session_queue_start(VhostSession *session, uint16_t queue);
 void vhost_session_queue_stop(VhostSession *session, uint16_t queue);
+
+/*
+ * The driver has written size bytes at an offset of the configuration space. Where the backend does
+ * not take them, ops.config_changed brings back what it has. Ignored while there is no backend.
+ */
+void vhost_session_config_write(VhostSession *session, uint32_t offset, const void *bytes,
+                                uint32_t size);
 
 /* The guest's memory has changed: a backend has to map it anew before the next start. */
 void vhost_session_memory_changed(VhostSession *session);

@@ -30,10 +30,17 @@ typedef enum VhostUserRequest {
         VHOST_USER_SET_PROTOCOL_FEATURES = 16,
         VHOST_USER_GET_QUEUE_NUM = 17,
         VHOST_USER_SET_VRING_ENABLE = 18,
+        VHOST_USER_SET_BACKEND_REQ_FD = 21,
         VHOST_USER_GET_CONFIG = 24,
+        VHOST_USER_SET_CONFIG = 25,
         VHOST_USER_GET_INFLIGHT_FD = 31,
         VHOST_USER_SET_INFLIGHT_FD = 32,
 } VhostUserRequest;
+
+/* What a backend sends on its own channel. */
+typedef enum VhostUserBackendRequest {
+        VHOST_USER_BACKEND_CONFIG_CHANGE = 2,
+} VhostUserBackendRequest;
 
 /* Feature bits that belong to vhost-user and never reach the guest. */
 #define VHOST_F_LOG_ALL                26
@@ -42,6 +49,7 @@ typedef enum VhostUserRequest {
 /* Protocol feature bits. */
 #define VHOST_USER_PROTOCOL_F_MQ             0
 #define VHOST_USER_PROTOCOL_F_REPLY_ACK      3
+#define VHOST_USER_PROTOCOL_F_BACKEND_REQ    5
 #define VHOST_USER_PROTOCOL_F_CONFIG         9
 #define VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD 12
 

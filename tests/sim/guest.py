@@ -24,7 +24,7 @@ QUEUE_USED, CONFIG_CHANGED = 1, 2  # causes of an interrupt
 
 VERSION_1 = 1 << 32
 RING_PACKED = 1 << 34
-BLK_F_RO, BLK_F_FLUSH, BLK_F_MQ = 1 << 5, 1 << 9, 1 << 12
+BLK_F_RO, BLK_F_FLUSH, BLK_F_CONFIG_WCE, BLK_F_MQ = 1 << 5, 1 << 9, 1 << 11, 1 << 12
 # What this driver can do: as Linux, but neither indirect descriptors nor event indexes.
 DRIVER_KNOWS = VERSION_1 | BLK_F_RO | BLK_F_FLUSH | BLK_F_MQ
 
