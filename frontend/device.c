@@ -301,8 +301,11 @@ static void event_handle(Device *device, VirtioEvent event)
                 driver_reset(device);
                 break;
         case VIRTIO_EVENT_QUEUE_START:
-                if (vhost_session_state(device->session) == VHOST_SESSION_RUNNING)
-                        vhost_session_queue_start(device->session, event.queue);
+                if (vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
+                        break;
+                vhost_session_queue_start(device->session, event.queue);
+                /* For what it holds already. A kick that comes too early is not lost. */
+                device->kick_pending = event.queue;
                 break;
         case VIRTIO_EVENT_QUEUE_STOP:
                 if (vhost_session_state(device->session) == VHOST_SESSION_RUNNING)

@@ -5,11 +5,12 @@ import random
 
 import pytest
 
-from sim.backend import SET_VRING_ADDR, SET_VRING_KICK
+from sim.backend import (F_INFLIGHT, GET_VRING_BASE, SET_VRING_ADDR, SET_VRING_BASE,
+                         SET_VRING_ENABLE, SET_VRING_KICK, SET_VRING_NUM, Hangup)
 from sim.guest import (ACKNOWLEDGE, CONFIG, DEVICE_ID, DRIVER, DRIVER_FEATURES,
-                       DRIVER_FEATURES_SEL, DRIVER_OK, FEATURES_OK, MAGIC_VALUE, NEEDS_RESET,
-                       QUEUE_DESC, QUEUE_NOTIFY, QUEUE_READY, QUEUE_SEL, QUEUE_SIZE,
-                       QUEUE_SIZE_MAX, STATUS)
+                       DRIVER_FEATURES_SEL, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK, MAGIC_VALUE,
+                       NEEDS_RESET, QUEUE_DESC, QUEUE_NOTIFY, QUEUE_READY, QUEUE_RESET, QUEUE_SEL,
+                       QUEUE_SIZE, QUEUE_SIZE_MAX, RING_RESET, STATUS)
 from sim.memory import BANK0_BASE, BANK0_SIZE, BANK1_BASE, GIB, MIB
 from sim.xen import DATA_IS_POINTER, INVALIDATE, RANGE_SIZE
 
@@ -180,3 +181,70 @@ def test_identity_does_not_change(disk):
     for offset in range(MAGIC_VALUE, DEVICE_ID + 8, 4):
         disk.write(offset, 0xffffffff)
     assert [disk.read(offset) for offset in range(MAGIC_VALUE, DEVICE_ID + 8, 4)] == before
+
+
+# A queue is reset, and the others go on (VIRTIO_F_RING_RESET).
+
+@pytest.fixture
+def resetter(machine):
+    """A driver that has agreed on RING_RESET with a backend that only records."""
+    machine.backend = machine.scripted_backend()
+    machine.backend.features |= RING_RESET
+    machine.frontend().wait_ready()
+    machine.driver = machine.disk().start(queues=2, wanted=DRIVER_KNOWS | RING_RESET)
+    return machine
+
+
+def rings_heard(connection):
+    """Requests about single rings so far: (request, queue, what is set)."""
+    return [(message.request, *message.state) for message in connection.messages
+            if message.request in (SET_VRING_BASE, GET_VRING_BASE, SET_VRING_ENABLE, SET_VRING_NUM)]
+
+
+def test_a_queue_is_reset_and_made_anew(resetter):
+    driver, connection = resetter.driver, resetter.backend.connection
+    before = len(rings_heard(connection))
+    resetter.xen.wait_for(lambda: connection.take_kicks(1), "first kick")
+    driver.write(QUEUE_SEL, 1)
+    driver.write(QUEUE_RESET, 1)
+    assert driver.read(QUEUE_RESET) == 0  # it is over
+    assert driver.read(QUEUE_READY) == 0
+    assert rings_heard(connection)[before:] == [(SET_VRING_ENABLE, 1, 0), (GET_VRING_BASE, 1, 0)]
+
+    driver.notify(1)  # nobody hears that
+    ring = driver.add_ring(1, size=32)
+    assert rings_heard(connection)[before + 2:] == [(SET_VRING_NUM, 1, 32), (SET_VRING_BASE, 1, 0),
+                                                    (SET_VRING_ENABLE, 1, 1)]
+    addresses = [message.payload for message in connection.messages
+                 if message.request == SET_VRING_ADDR]
+    assert ring.descriptors.to_bytes(8, "little") in addresses[-1]
+    resetter.xen.wait_for(lambda: connection.take_kicks(1), "kick of the new ring")
+    assert not driver.status & NEEDS_RESET
+
+
+def test_the_backend_dies_while_a_queue_is_reset(resetter):
+    """The write is answered; without tracking the driver has to reset, and can."""
+    def die(connection, reply):
+        raise Hangup
+    resetter.backend.misbehave = {GET_VRING_BASE: die}
+    driver = resetter.driver
+    driver.write(QUEUE_SEL, 1)
+    driver.write(QUEUE_RESET, 1)
+    assert driver.read(QUEUE_READY) == 0
+    resetter.xen.wait_for(lambda: driver.status & NEEDS_RESET, "reset")
+    driver.start()
+
+
+def test_a_reset_queue_is_not_resumed(resetter):
+    """Only what is ready runs with the next backend."""
+    backend = resetter.backend
+    backend.protocol_features |= F_INFLIGHT
+    driver = resetter.driver.start(queues=2, wanted=DRIVER_KNOWS | RING_RESET)
+    driver.write(QUEUE_SEL, 0)
+    driver.write(QUEUE_RESET, 1)
+    count = len(backend.connections)
+    backend.connection.close()
+    backend.wait_for(lambda: len(backend.connections) > count, "connection")
+    backend.wait_request(SET_VRING_ENABLE)
+    assert {queue for _, queue, _ in rings_heard(backend.connection)} == {1}
+    assert not driver.status & NEEDS_RESET
