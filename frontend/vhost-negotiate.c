@@ -24,7 +24,8 @@
 #define PROTOCOL_FEATURES                                                                          \
         (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
          BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG) |              \
-         BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
+         BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |     \
+         BIT(VHOST_USER_PROTOCOL_F_STATUS))
 
 bool vhost_has_feature(const VhostNegotiation *negotiation, unsigned int bit)
 {

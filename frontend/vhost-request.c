@@ -170,6 +170,18 @@ void vhost_set_inflight(VhostClient *client, const VhostUserInflight *inflight, 
                              1);
 }
 
+void vhost_reset_device(VhostClient *client)
+{
+        vhost_client_command(client, VHOST_USER_RESET_DEVICE, NULL, 0, NULL, 0);
+}
+
+void vhost_set_status(VhostClient *client, uint8_t status)
+{
+        const uint64_t payload = status;
+
+        vhost_client_command(client, VHOST_USER_SET_STATUS, &payload, sizeof(payload), NULL, 0);
+}
+
 /* Requests are worked off in order, so the answer to the last one stands for all. */
 void vhost_barrier(VhostClient *client, VhostAnswered answered, void *userdata)
 {

@@ -15,6 +15,9 @@
 #define BASE_SPLIT  UINT32_C(0)
 #define BASE_PACKED UINT32_C(0x80008000)
 
+/* The driver's status when its features are known. */
+#define STATUS_CHOSEN (VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK)
+
 static bool tracks_requests(const VhostRings *rings)
 {
         return vhost_has_protocol_feature(rings->negotiation, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
@@ -53,6 +56,13 @@ const char *vhost_rings_refusal(const VhostRings *rings)
         if (progress->area_queues > offer->n_queues)
                 return "the backend has fewer queues than the one before";
         return NULL;
+}
+
+/* Tells the backend how far the driver is, as far as it concerns the backend. */
+static void status_send(const VhostRings *rings, uint8_t status)
+{
+        if (vhost_has_protocol_feature(rings->negotiation, VHOST_USER_PROTOCOL_F_STATUS))
+                vhost_set_status(rings->negotiation->client, status);
 }
 
 static void memory_send(VhostRings *rings)
@@ -118,6 +128,7 @@ static void ring_started(void *userdata, const VhostUserPayload *payload _unused
 static void ring_next(VhostRings *rings)
 {
         if (rings->queue >= rings->device->n_queues) {
+                status_send(rings, STATUS_CHOSEN | VIRTIO_STATUS_DRIVER_OK);
                 rings->done(rings->userdata);
                 return;
         }
@@ -173,6 +184,7 @@ void vhost_rings_start(VhostRings *rings, VhostRingsDone done)
         /* Without this bit the backend would enable all rings at once. */
         features |= rings->negotiation->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES);
         vhost_set_features(client, features);
+        status_send(rings, STATUS_CHOSEN);
         if (!rings->memory_known)
                 memory_send(rings);
         /* Before the area: some backends make a queue, and look for its part, at its first word. */
@@ -195,6 +207,22 @@ static void ring_disable(VhostRings *rings, uint16_t queue)
                 vhost_set_vring_enable(rings->negotiation->client, queue, false);
 }
 
+static void device_was_reset(void *userdata, const VhostUserPayload *payload _unused_)
+{
+        VhostRings *rings = userdata;
+
+        rings->done(rings->userdata);
+}
+
+/* All rings are stopped. A backend that keeps something for the driver has to forget it. */
+static void device_reset(VhostRings *rings)
+{
+        if (vhost_has_protocol_feature(rings->negotiation, VHOST_USER_PROTOCOL_F_RESET_DEVICE))
+                vhost_reset_device(rings->negotiation->client);
+        status_send(rings, 0);
+        vhost_barrier(rings->negotiation->client, device_was_reset, rings);
+}
+
 static void stop_next(VhostRings *rings);
 
 static void ring_stopped(void *userdata, const VhostUserPayload *payload _unused_)
@@ -209,7 +237,7 @@ static void ring_stopped(void *userdata, const VhostUserPayload *payload _unused
 static void stop_next(VhostRings *rings)
 {
         if (rings->started == 0) {
-                rings->done(rings->userdata);
+                device_reset(rings);
                 return;
         }
         rings->queue = (uint16_t)__builtin_ctzll(rings->started);

@@ -51,7 +51,7 @@ const char *vhost_rings_refusal(const VhostRings *rings);
  */
 void vhost_rings_start(VhostRings *rings, VhostRingsDone done);
 
-/* Stops all queues that were started. */
+/* Stops all queues that were started, and resets the device. */
 void vhost_rings_stop(VhostRings *rings, VhostRingsDone done);
 
 /* Starts a queue that the driver has made anew, or stops one; the others go on. */

@@ -35,6 +35,8 @@ typedef enum VhostUserRequest {
         VHOST_USER_SET_CONFIG = 25,
         VHOST_USER_GET_INFLIGHT_FD = 31,
         VHOST_USER_SET_INFLIGHT_FD = 32,
+        VHOST_USER_RESET_DEVICE = 34,
+        VHOST_USER_SET_STATUS = 39,
 } VhostUserRequest;
 
 /* What a backend sends on its own channel. */
@@ -52,6 +54,8 @@ typedef enum VhostUserBackendRequest {
 #define VHOST_USER_PROTOCOL_F_BACKEND_REQ    5
 #define VHOST_USER_PROTOCOL_F_CONFIG         9
 #define VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD 12
+#define VHOST_USER_PROTOCOL_F_RESET_DEVICE   13
+#define VHOST_USER_PROTOCOL_F_STATUS         16
 
 #define VHOST_USER_REGIONS_MAX 8
 #define VHOST_USER_CONFIG_MAX  256

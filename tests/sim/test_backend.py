@@ -8,10 +8,9 @@ from operator import attrgetter
 
 import pytest
 
-from sim.backend import (F_CONFIG, F_MQ, F_REPLY_ACK, GET_CONFIG, GET_FEATURES,
-                         GET_PROTOCOL_FEATURES, GET_QUEUE_NUM, GET_VRING_BASE,
-                         PROTOCOL_FEATURES_BIT, SET_FEATURES, SET_MEM_TABLE, SET_OWNER,
-                         SET_PROTOCOL_FEATURES, SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_CALL,
+from sim.backend import (GET_CONFIG, GET_FEATURES, GET_PROTOCOL_FEATURES, GET_QUEUE_NUM,
+                         GET_VRING_BASE, PROTOCOL_FEATURES_BIT, SET_FEATURES, SET_MEM_TABLE,
+                         SET_OWNER, SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_CALL,
                          SET_VRING_ENABLE, SET_VRING_KICK, SET_VRING_NUM, Hangup)
 from sim.guest import (CONFIG_CHANGED, DEVICE_ID, DRIVER_OK, MAGIC_VALUE, NEEDS_RESET, QUEUE_SEL,
                        QUEUE_USED, SECTOR, STATUS, VERSION_1)
@@ -339,56 +338,6 @@ def test_a_backend_that_hangs(make_machine, request_name):
     disk.vcpu.finish(timeout=3)
     other.vcpu.finish()
     disk.start()
-
-
-# What it is told.
-
-def test_what_a_backend_hears(machine):
-    """The order of section "Starting" in the protocol's description, and no message more."""
-    backend = machine.scripted_backend()
-    machine.frontend().wait_ready()
-    assert backend.connection.requests() == [GET_FEATURES, GET_PROTOCOL_FEATURES,
-                                             SET_PROTOCOL_FEATURES, SET_OWNER, GET_QUEUE_NUM,
-                                             GET_CONFIG]
-    assert backend.acknowledged == F_MQ | F_REPLY_ACK | F_CONFIG
-    disk = machine.disk().start(queues=2)
-    heard = backend.connection.requests()[6:]
-    ring = {SET_VRING_NUM, SET_VRING_BASE, SET_VRING_ADDR, SET_VRING_CALL, SET_VRING_KICK,
-            SET_VRING_ENABLE}
-    assert heard[:2] == [SET_FEATURES, SET_MEM_TABLE]
-    for name in ring:
-        assert heard.count(name) == 2
-    assert heard.index(SET_VRING_ADDR) < heard.index(SET_VRING_KICK) < heard.index(SET_VRING_ENABLE)
-
-    features = backend.wait_request(SET_FEATURES).u64
-    assert features == disk.features | PROTOCOL_FEATURES_BIT
-    disk.reset()
-    stopped = [message.state for message in backend.connections[0].messages
-               if message.request == GET_VRING_BASE]
-    assert stopped == [(0, 0), (1, 0)]
-
-
-def test_memory_is_described_exactly(machine):
-    backend = machine.scripted_backend()
-    machine.frontend().wait_ready()
-    machine.disk().start()
-    table = backend.wait_request(SET_MEM_TABLE)
-    count, _, *region = struct.unpack("<II4Q", table.payload)
-    bank = machine.xen.memory.banks[0]
-    assert count == 1
-    assert region == [bank.base, bank.size, bank.base, 0]
-    assert len(table.fds) == 1
-    assert os.fstat(table.fds[0]).st_ino == os.fstat(bank.fd).st_ino
-
-
-def test_a_backend_without_protocol_features(machine):
-    """The oldest kind: no acknowledgements, no number of queues, no configuration space."""
-    backend = machine.scripted_backend()
-    backend.features = VERSION_1
-    machine.frontend().wait_ready()
-    machine.disk().start()
-    assert backend.connection.requests()[:2] == [GET_FEATURES, SET_OWNER]
-    assert SET_VRING_ENABLE not in backend.connection.requests()
 
 
 @pytest.mark.parametrize("what", ["no-queues", "no-version-1"])

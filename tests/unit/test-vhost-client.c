@@ -183,6 +183,10 @@ static void test_commands(Fixture *fixture, gconstpointer data _unused_)
         expect(fixture, 12, 0, &no_descriptor, 8);
         vhost_set_vring_call(fixture->client, 1, fixture->backend);
         expect(fixture, 13, 0, &no_descriptor, 8);
+        vhost_reset_device(fixture->client);
+        expect(fixture, 34, 0, NULL, 0);
+        vhost_set_status(fixture->client, 11);
+        expect(fixture, 39, 0, (uint32_t[]){ 11, 0 }, 8);
         vhost_set_inflight(fixture->client, &area, fixture->backend);
         expect(fixture, 32, 0, (uint32_t[]){ 0x1000, 0, 0, 0, 1 | 64 << 16, 0 }, 24);
         expect_nothing(fixture);
