@@ -29,6 +29,7 @@ typedef struct LogContext {
 #define LOG_ID_BACKEND_ANSWERED "7c1d7f4b3f0a4c55a2a1f9b1d5f0c007"
 #define LOG_ID_DRIVER_READY     "7c1d7f4b3f0a4c55a2a1f9b1d5f0c008"
 #define LOG_ID_FIRST_REQUEST    "7c1d7f4b3f0a4c55a2a1f9b1d5f0c009"
+#define LOG_ID_NOTIFY_PATH      "7c1d7f4b3f0a4c55a2a1f9b1d5f0c00a"
 
 /* Looks where standard error goes; to be called once, before descriptors are given up. */
 void log_setup(void);

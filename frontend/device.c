@@ -10,6 +10,7 @@
 #include "common/device-type.h"
 #include "common/log.h"
 #include "frontend/device-state.h"
+#include "frontend/kernel-notify.h"
 #include "frontend/notify.h"
 #include "frontend/vhost-session.h"
 #include "frontend/virtio-mmio.h"
@@ -30,6 +31,7 @@ struct Device {
         DeviceStateFiles files;
         VirtioMmio *mmio; /* in the state */
         Notify *notify;
+        KernelNotify kernel_notify;
         VhostSession *session;
         VhostOffer offer; /* the latest; the driver sees it from its next reset on */
         sd_event_source *hold;
@@ -151,6 +153,7 @@ static void session_started(void *userdata, bool resumed)
                          "the driver is up, features %#llx",
                          (unsigned long long)virtio->driver_features);
         }
+        kernel_notify_start(&device->kernel_notify);
         /* What the driver put into the rings before they ran had no kick that anybody heard. */
         for (uint16_t queue = 0; queue < virtio->n_queues; queue++) {
                 if (virtio->queues[queue].ready)
@@ -195,6 +198,7 @@ static void session_lost(void *userdata, int error, const char *reason)
         const char *refusal = vhost_session_refusal(device->session);
 
         device->start_held = false;
+        kernel_notify_stop(&device->kernel_notify);
         if (log_limit_permit(&device->backend_limit, device_now(device)))
                 log_error_errno(&device->log, error, "lost the backend: %s", reason);
         if (refusal && virtio_is_running(&device->mmio->device))
@@ -256,6 +260,7 @@ static void driver_started(Device *device)
 static void driver_reset(Device *device)
 {
         device->start_held = false;
+        kernel_notify_stop(&device->kernel_notify);
         if (!vhost_session_stop(device->session))
                 offer_apply(device);
 }
@@ -308,6 +313,7 @@ static void event_handle(Device *device, VirtioEvent event)
                 device->kick_pending = event.queue;
                 break;
         case VIRTIO_EVENT_QUEUE_STOP:
+                kernel_notify_queue_stop(&device->kernel_notify, event.queue);
                 if (vhost_session_state(device->session) == VHOST_SESSION_RUNNING)
                         vhost_session_queue_stop(device->session, event.queue);
                 break;
@@ -388,6 +394,7 @@ static int state_open(Device *device)
         if (r < 0)
                 return r;
         device->mmio = &device->files.state->mmio;
+        virtio_interrupts_unseen(&device->mmio->device, false); /* the former process's */
         /* Of a device that is known, the driver need not wait for the backend. */
         device->answering = r > 0 && device->mmio->device.device_id != 0;
         return 0;
@@ -411,6 +418,15 @@ static int parts_open(Device *device)
         r = notify_new(device->event, backend_called, device, &device->notify);
         if (r < 0)
                 return r;
+        device->kernel_notify = (KernelNotify){
+                .hypervisor = device->hypervisor,
+                .notify = device->notify,
+                .device = &device->mmio->device,
+                .log = &device->log,
+                .base = device->launch.base,
+                .irq = device->launch.irq,
+        };
+        kernel_notify_choose(&device->kernel_notify);
         session.device = &device->mmio->device;
         session.kick_fds = notify_kick_fds(device->notify);
         session.call_fd = notify_call_fd(device->notify);
@@ -462,6 +478,7 @@ Device *device_free(Device *device)
         if (!device)
                 return NULL;
         sd_event_source_disable_unref(device->hold);
+        kernel_notify_stop(&device->kernel_notify);
         vhost_session_free(device->session);
         notify_free(device->notify);
         device_state_close(&device->files);

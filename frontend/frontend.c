@@ -42,7 +42,7 @@ static void requests_serve(Frontend *frontend)
 
 static void device_ready(void *userdata _unused_)
 {
-        sd_notify(0, "READY=1\nSTATUS=Serving the guest");
+        sd_notify(0, "READY=1");
 }
 
 static void device_unblocked(void *userdata)

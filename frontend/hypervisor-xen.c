@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 
 #include <xendevicemodel.h>
 #include <xenevtchn.h>
@@ -17,12 +19,24 @@
 #include <xen/hvm/ioreq.h>
 #include <xen/memory.h>
 
+#include "frontend/privcmd-eventfd.h"
+
 /* include/uapi/xen/privcmd.h of Linux; the libraries restrict only their own descriptors. */
 #define PRIVCMD_DEVICE         "/dev/xen/privcmd"
 #define IOCTL_PRIVCMD_RESTRICT _IOC(_IOC_NONE, 'P', 6, sizeof(domid_t))
 
 /* The ioreq page is frame 1 of the resource; frame 0 is the buffered one, which we do without. */
 #define IOREQ_PAGE_FRAME 1
+
+/* What Linux knows of virtio-mmio: the register QUEUE_NOTIFY, and how it is written. */
+#define KICK_REGISTER 0x50
+#define KICK_SIZE     4
+
+/* A write that the kernel answers. */
+typedef struct Kick {
+        uint64_t address;
+        uint16_t queue;
+} Kick;
 
 struct Hypervisor {
         domid_t domid;
@@ -35,6 +49,11 @@ struct Hypervisor {
         evtchn_port_t ports[HYPERVISOR_VCPUS_MAX];
         evtchn_port_t masked[HYPERVISOR_VCPUS_MAX];
         size_t n_masked;
+        bool taken[HYPERVISOR_VCPUS_MAX]; /* a request that we alone touch until it is completed */
+
+        int privcmd; /* for the kernel's notification paths; -1 if it has none */
+        Kick kicks[HYPERVISOR_KICKS_MAX];
+        unsigned int n_kicks;
 };
 
 static int page_map(Hypervisor *hypervisor, ioservid_t server)
@@ -89,6 +108,7 @@ int hypervisor_open(uint16_t domid, uint16_t server, Hypervisor **ret_hypervisor
         if (!hypervisor)
                 return -ENOMEM;
         hypervisor->domid = domid;
+        hypervisor->privcmd = -1;
 
         hypervisor->device_model = xendevicemodel_open(/* logger= */ NULL, 0);
         if (!hypervisor->device_model)
@@ -118,6 +138,7 @@ Hypervisor *hypervisor_close(Hypervisor *hypervisor)
 {
         if (!hypervisor)
                 return NULL;
+        fd_closep(&hypervisor->privcmd);
         if (hypervisor->page_resource)
                 xenforeignmemory_unmap_resource(hypervisor->foreign_memory,
                                                 hypervisor->page_resource);
@@ -131,15 +152,26 @@ Hypervisor *hypervisor_close(Hypervisor *hypervisor)
         return NULL;
 }
 
-int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index,
-                           const MemoryBank *bank _unused_, int *ret_fd)
+/* A privcmd descriptor that is good for this domain only. */
+static int privcmd_open(const Hypervisor *hypervisor, int *ret_fd)
 {
         _cleanup_fd_ int fd = open(PRIVCMD_DEVICE, O_RDWR | O_CLOEXEC);
 
-        if (fd < 0)
+        if (fd < 0 || ioctl(fd, IOCTL_PRIVCMD_RESTRICT, &hypervisor->domid) < 0)
                 return -errno;
-        if (ioctl(fd, IOCTL_PRIVCMD_RESTRICT, &hypervisor->domid) < 0)
-                return -errno;
+        *ret_fd = steal_fd(&fd);
+        return 0;
+}
+
+int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index,
+                           const MemoryBank *bank _unused_, int *ret_fd)
+{
+        _cleanup_fd_ int fd = -1;
+        int r;
+
+        r = privcmd_open(hypervisor, &fd);
+        if (r < 0)
+                return r;
         if (fcntl(fd, F_SETSIG, (int)index + 1) < 0)
                 return -errno;
 
@@ -190,14 +222,8 @@ int hypervisor_events_unmask(Hypervisor *hypervisor)
         return n < 0 ? -errno : 0;
 }
 
-int hypervisor_request_take(Hypervisor *hypervisor, unsigned int vcpu, IoRequest *ret_request)
+static void request_copy(const volatile ioreq_t *shared, IoRequest *ret_request)
 {
-        ioreq_t *slot = &hypervisor->page->vcpu_ioreq[vcpu];
-        volatile ioreq_t *shared = slot;
-
-        /* INPROCESS: taken before and not completed, be it by this process or its predecessor. */
-        if (shared->state != STATE_IOREQ_READY && shared->state != STATE_IOREQ_INPROCESS)
-                return 0;
         atomic_thread_fence(memory_order_acquire);
         *ret_request = (IoRequest){
                 .address = shared->addr,
@@ -208,6 +234,68 @@ int hypervisor_request_take(Hypervisor *hypervisor, unsigned int vcpu, IoRequest
                 .is_read = shared->dir == IOREQ_READ,
                 .data_is_pointer = shared->data_is_ptr,
         };
+}
+
+/* Whether the kernel answers this request: as drivers/xen/privcmd.c compares it. */
+static bool kernel_answers(const Hypervisor *hypervisor, const IoRequest *request)
+{
+        if (request->type != IO_REQUEST_COPY || request->is_read || request->size != KICK_SIZE)
+                return false;
+        for (unsigned int i = 0; i < hypervisor->n_kicks; i++) {
+                if (request->address == hypervisor->kicks[i].address + KICK_REGISTER &&
+                    (uint16_t)request->data == hypervisor->kicks[i].queue)
+                        return true;
+        }
+        return false;
+}
+
+static bool is_masked(const Hypervisor *hypervisor, evtchn_port_t port)
+{
+        for (size_t i = 0; i < hypervisor->n_masked; i++) {
+                if (hypervisor->masked[i] == port)
+                        return true;
+        }
+        return false;
+}
+
+/*
+ * While kicks are bound, an event runs the kernel's handler and tells us, in either order. Until we
+ * unmask the port, the handler runs this once, so it touches the slot for one kick at most. A
+ * request that is no kick is therefore ours, if it was copied as a whole: the first copy may have
+ * come from a kick that was just being answered and the request after it, the second is then the
+ * latter.
+ */
+static bool request_find_shared(const Hypervisor *hypervisor, unsigned int vcpu,
+                                IoRequest *ret_request)
+{
+        const volatile ioreq_t *shared = &hypervisor->page->vcpu_ioreq[vcpu];
+
+        if (!is_masked(hypervisor, hypervisor->ports[vcpu]))
+                return false;
+        for (int copy = 0; copy < 2; copy++) {
+                if (shared->state != STATE_IOREQ_READY)
+                        return false;
+                request_copy(shared, ret_request);
+                if (kernel_answers(hypervisor, ret_request))
+                        return false;
+        }
+        return true;
+}
+
+int hypervisor_request_take(Hypervisor *hypervisor, unsigned int vcpu, IoRequest *ret_request)
+{
+        volatile ioreq_t *shared = &hypervisor->page->vcpu_ioreq[vcpu];
+
+        if (hypervisor->n_kicks > 0 && !hypervisor->taken[vcpu]) {
+                if (!request_find_shared(hypervisor, vcpu, ret_request))
+                        return 0;
+        } else {
+                /* INPROCESS: taken before and not completed, by this process or its predecessor. */
+                if (shared->state != STATE_IOREQ_READY && shared->state != STATE_IOREQ_INPROCESS)
+                        return 0;
+                request_copy(shared, ret_request);
+        }
+        hypervisor->taken[vcpu] = true;
         shared->state = STATE_IOREQ_INPROCESS;
         return 1;
 }
@@ -216,6 +304,7 @@ int hypervisor_request_complete(Hypervisor *hypervisor, unsigned int vcpu, uint6
 {
         volatile ioreq_t *shared = &hypervisor->page->vcpu_ioreq[vcpu];
 
+        hypervisor->taken[vcpu] = false;
         if (shared->dir == IOREQ_READ)
                 shared->data = data;
         /* Xen reads the data as soon as it sees the state. */
@@ -230,4 +319,113 @@ int hypervisor_interrupt(Hypervisor *hypervisor, uint32_t irq)
         return xendevicemodel_set_irq_level(hypervisor->device_model, hypervisor->domid, irq, 1) < 0
                        ? -errno
                        : 0;
+}
+
+void hypervisor_notify_probe(Hypervisor *hypervisor, NotifyProbe *ret_probe)
+{
+        struct utsname name;
+        int r;
+
+        *ret_probe = (NotifyProbe){ 0 };
+        if (uname(&name) == 0)
+                snprintf(ret_probe->release, sizeof(ret_probe->release), "%s", name.release);
+
+        r = privcmd_open(hypervisor, &hypervisor->privcmd);
+        if (r < 0) {
+                ret_probe->irqfd = ret_probe->ioeventfd = r;
+                return;
+        }
+        r = privcmd_irqfd(hypervisor->privcmd, &(PrivcmdIrqfd){ .flags = PRIVCMD_PROBE });
+        ret_probe->irqfd = r == -EINVAL ? 0 : r;
+        r = privcmd_ioeventfd(hypervisor->privcmd, &(PrivcmdIoeventfd){ .flags = PRIVCMD_PROBE });
+        ret_probe->ioeventfd = r == -EINVAL ? 0 : r;
+        if (ret_probe->irqfd < 0)
+                fd_closep(&hypervisor->privcmd);
+}
+
+int hypervisor_call_bind(Hypervisor *hypervisor, int call_fd, uint32_t irq)
+{
+        const struct xen_dm_op raise = {
+                .op = XEN_DMOP_set_irq_level,
+                .u.set_irq_level = { .irq = irq, .level = 1 },
+        };
+
+        return privcmd_irqfd(hypervisor->privcmd, &(PrivcmdIrqfd){
+                                                          .dm_op = (uintptr_t)&raise,
+                                                          .size = sizeof(raise),
+                                                          .event_fd = (uint32_t)call_fd,
+                                                          .domid = hypervisor->domid,
+                                                  });
+}
+
+void hypervisor_call_unbind(Hypervisor *hypervisor, int call_fd)
+{
+        int r = privcmd_irqfd(hypervisor->privcmd, &(PrivcmdIrqfd){
+                                                           .event_fd = (uint32_t)call_fd,
+                                                           .flags = PRIVCMD_DEASSIGN,
+                                                           .domid = hypervisor->domid,
+                                                   });
+
+        /* It fails only for what is no eventfd. */
+        (void)r;
+}
+
+static PrivcmdIoeventfd ioeventfd_of(const Hypervisor *hypervisor, uint64_t base, uint16_t queue,
+                                     int kick_fd)
+{
+        return (PrivcmdIoeventfd){
+                .ioreq = (uintptr_t)hypervisor->page,
+                .ports = (uintptr_t)hypervisor->ports,
+                .address = base,
+                .length = KICK_SIZE,
+                .event_fd = (uint32_t)kick_fd,
+                .n_vcpus = hypervisor->n_vcpus,
+                .queue = queue,
+                .domid = hypervisor->domid,
+        };
+}
+
+/*
+ * Requests that wait when the first kick is bound, and whose event was heard before: the kernel
+ * will not be told of them. What it finds in state INPROCESS it leaves alone.
+ */
+static void requests_keep(Hypervisor *hypervisor)
+{
+        for (unsigned int i = 0; i < hypervisor->n_vcpus; i++) {
+                const volatile ioreq_t *shared = &hypervisor->page->vcpu_ioreq[i];
+
+                if (is_masked(hypervisor, hypervisor->ports[i]) &&
+                    shared->state == STATE_IOREQ_READY)
+                        hypervisor->taken[i] = true;
+        }
+}
+
+int hypervisor_kick_bind(Hypervisor *hypervisor, uint64_t base, uint16_t queue, int kick_fd)
+{
+        const PrivcmdIoeventfd ioeventfd = ioeventfd_of(hypervisor, base, queue, kick_fd);
+        int r;
+
+        if (hypervisor->n_kicks == HYPERVISOR_KICKS_MAX)
+                return -ENOSPC;
+        if (hypervisor->n_kicks == 0)
+                requests_keep(hypervisor);
+        r = privcmd_ioeventfd(hypervisor->privcmd, &ioeventfd);
+        if (r < 0)
+                return r;
+        hypervisor->kicks[hypervisor->n_kicks++] = (Kick){ .address = base, .queue = queue };
+        return 0;
+}
+
+void hypervisor_kick_unbind(Hypervisor *hypervisor, uint64_t base, uint16_t queue, int kick_fd)
+{
+        PrivcmdIoeventfd ioeventfd = ioeventfd_of(hypervisor, base, queue, kick_fd);
+        int r;
+
+        ioeventfd.flags = PRIVCMD_DEASSIGN;
+        r = privcmd_ioeventfd(hypervisor->privcmd, &ioeventfd);
+        (void)r; /* it fails only for what was not bound */
+        for (unsigned int i = 0; i < hypervisor->n_kicks; i++) {
+                if (hypervisor->kicks[i].address == base && hypervisor->kicks[i].queue == queue)
+                        hypervisor->kicks[i--] = hypervisor->kicks[--hypervisor->n_kicks];
+        }
 }

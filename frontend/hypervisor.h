@@ -11,6 +11,7 @@
 
 #include "common/guest-memory.h"
 #include "common/macros.h"
+#include "frontend/notify-path.h"
 
 typedef struct Hypervisor Hypervisor;
 
@@ -87,3 +88,31 @@ int hypervisor_request_complete(Hypervisor *hypervisor, unsigned int vcpu,
 
 /* Raises the guest's edge-triggered interrupt. */
 int hypervisor_interrupt(Hypervisor *hypervisor, uint32_t irq) _warn_unused_;
+
+/*
+ * The kernel's own paths for notifications. Where the kernel has none, the probe says so and
+ * binding fails; nothing else depends on them. They are for one process: whoever binds has to
+ * unbind, or close the hypervisor.
+ *
+ * The probe is to be called once, before hypervisor_restrict().
+ */
+void hypervisor_notify_probe(Hypervisor *hypervisor, NotifyProbe *ret_probe);
+
+/*
+ * From now on each count on call_fd raises the guest's interrupt irq, in whose ever process it is
+ * written, and is taken off: call_fd must not be read meanwhile. Unbinding returns when the last
+ * interrupt has been raised. Returns 0 or a negative errno.
+ */
+int hypervisor_call_bind(Hypervisor *hypervisor, int call_fd, uint32_t irq) _warn_unused_;
+void hypervisor_call_unbind(Hypervisor *hypervisor, int call_fd);
+
+/*
+ * From now on the guest's 32-bit writes of queue to the register QUEUE_NOTIFY of the device whose
+ * registers are at base are answered by the kernel and counted on kick_fd, and never taken by
+ * hypervisor_request_take(). Up to HYPERVISOR_KICKS_MAX at once. Returns 0 or a negative errno.
+ */
+int hypervisor_kick_bind(Hypervisor *hypervisor, uint64_t base, uint16_t queue,
+                         int kick_fd) _warn_unused_;
+void hypervisor_kick_unbind(Hypervisor *hypervisor, uint64_t base, uint16_t queue, int kick_fd);
+
+#define HYPERVISOR_KICKS_MAX 64

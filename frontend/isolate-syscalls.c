@@ -9,8 +9,17 @@
 #include <systemd/sd-id128.h>
 
 /* include/uapi/xen/privcmd.h and evtchn.h of Linux. */
-#define IOCTL_PRIVCMD_DM_OP 0x00105005U
-#define IOCTL_EVTCHN_NOTIFY 0x00044504U
+#define IOCTL_PRIVCMD_DM_OP     0x00105005U
+#define IOCTL_PRIVCMD_IRQFD     0x40185008U
+#define IOCTL_PRIVCMD_IOEVENTFD 0x40305009U
+#define IOCTL_EVTCHN_NOTIFY     0x00044504U
+
+static const uint32_t allowed_ioctls[] = {
+        IOCTL_PRIVCMD_DM_OP,
+        IOCTL_PRIVCMD_IRQFD,
+        IOCTL_PRIVCMD_IOEVENTFD,
+        IOCTL_EVTCHN_NOTIFY,
+};
 
 /* Whatever their arguments. */
 static const int allowed[] = {
@@ -72,12 +81,9 @@ static int rules_add(scmp_filter_ctx filter)
 
         for (size_t i = 0; i < ARRAY_SIZE(allowed) && r == 0; i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-        if (r == 0)
+        for (size_t i = 0; i < ARRAY_SIZE(allowed_ioctls) && r == 0; i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                                     SCMP_A1_32(SCMP_CMP_EQ, IOCTL_PRIVCMD_DM_OP));
-        if (r == 0)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                                     SCMP_A1_32(SCMP_CMP_EQ, IOCTL_EVTCHN_NOTIFY));
+                                     SCMP_A1_32(SCMP_CMP_EQ, allowed_ioctls[i]));
         if (r == 0)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                                      SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));

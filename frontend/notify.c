@@ -87,6 +87,11 @@ int notify_call_fd(const Notify *notify)
         return notify->call_fd;
 }
 
+void notify_call_watch(Notify *notify, bool watch)
+{
+        sd_event_source_set_enabled(notify->call, watch ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
 void notify_kick(const Notify *notify, uint16_t queue)
 {
         const uint64_t one = 1;

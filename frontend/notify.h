@@ -29,5 +29,8 @@ int notify_prepare(Notify *notify, uint16_t n_queues) _warn_unused_;
 const int *notify_kick_fds(const Notify *notify);
 int notify_call_fd(const Notify *notify);
 
+/* Whether calls are read here; not while the kernel turns them into interrupts itself. */
+void notify_call_watch(Notify *notify, bool watch);
+
 /* Tells the backend that a queue has work. Never blocks; a kick that is pending is as good. */
 void notify_kick(const Notify *notify, uint16_t queue);

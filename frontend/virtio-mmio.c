@@ -116,7 +116,7 @@ static uint32_t register_read(VirtioMmio *mmio, uint64_t offset)
         case VIRTIO_MMIO_QUEUE_READY:
                 return queue ? queue->ready : 0;
         case VIRTIO_MMIO_INTERRUPT_STATUS:
-                return device->interrupt_status;
+                return virtio_interrupt_causes(device);
         case VIRTIO_MMIO_STATUS:
                 return device->status;
         case VIRTIO_MMIO_QUEUE_RESET:

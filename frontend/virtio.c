@@ -98,6 +98,20 @@ void virtio_interrupt_acknowledge(VirtioDevice *device, uint32_t causes)
         device->interrupt_status &= ~causes;
 }
 
+void virtio_interrupts_unseen(VirtioDevice *device, bool unseen)
+{
+        /* The last interrupt may still be on its way to a driver that is going to read its cause.
+         */
+        if (device->interrupts_unseen && !unseen)
+                virtio_interrupt_raise(device, VIRTIO_INTERRUPT_QUEUE);
+        device->interrupts_unseen = unseen;
+}
+
+uint32_t virtio_interrupt_causes(const VirtioDevice *device)
+{
+        return device->interrupt_status | (device->interrupts_unseen ? VIRTIO_INTERRUPT_QUEUE : 0);
+}
+
 void virtio_break(VirtioDevice *device)
 {
         device->status |= VIRTIO_STATUS_NEEDS_RESET;
@@ -113,6 +127,7 @@ static VirtioEvent device_reset(VirtioDevice *device)
         device->status = 0;
         device->driver_features = 0;
         device->interrupt_status = 0;
+        device->interrupts_unseen = 0;
         memset(device->queues, 0, sizeof(device->queues));
         return (VirtioEvent){ .type = ran ? VIRTIO_EVENT_RESET : VIRTIO_EVENT_NONE };
 }
@@ -312,7 +327,8 @@ static bool status_consistent(const VirtioDevice *device)
 
 static bool config_consistent(const VirtioDevice *device)
 {
-        return device->config_writable <= 1 && device->config_size <= VIRTIO_CONFIG_SIZE_MAX &&
+        return device->config_writable <= 1 && device->interrupts_unseen <= 1 &&
+               device->config_size <= VIRTIO_CONFIG_SIZE_MAX &&
                is_zero(device->config + device->config_size,
                        VIRTIO_CONFIG_SIZE_MAX - device->config_size);
 }

@@ -81,8 +81,9 @@ typedef struct VirtioDevice {
         uint32_t config_size;
         uint32_t n_banks;
         uint8_t status;
-        uint8_t config_writable; /* 0 or 1 */
-        uint8_t reserved[6];     /* 0 */
+        uint8_t config_writable;   /* 0 or 1 */
+        uint8_t interrupts_unseen; /* 0 or 1: see virtio_interrupts_unseen() */
+        uint8_t reserved[5];       /* 0 */
         uint8_t config[VIRTIO_CONFIG_SIZE_MAX];
         VirtioQueue queues[VIRTIO_QUEUES_MAX];
         MemoryBank banks[MEMORY_BANKS_MAX]; /* where rings may lie */
@@ -186,3 +187,15 @@ void virtio_interrupt_acknowledge(VirtioDevice *device, uint32_t causes);
  * says of the host (banks, device_id) is for the caller to compare.
  */
 bool virtio_is_consistent(const VirtioDevice *device);
+
+/*
+ * Says whether the driver may be interrupted for its queues behind our back, by the kernel. While
+ * it may, any interrupt may be one of these, so QUEUE is always among the causes. A driver has to
+ * expect an interrupt that finds no used buffer, and looks at its queues to know. Acknowledging
+ * QUEUE then changes nothing; nor does it have to, because the interrupt is edge-triggered: it is
+ * not asserted until the acknowledgement, but raised by every call. Lasts until a reset at most.
+ */
+void virtio_interrupts_unseen(VirtioDevice *device, bool unseen);
+
+/* What the driver reads as the causes of its interrupt (section 4.2.2, InterruptStatus). */
+uint32_t virtio_interrupt_causes(const VirtioDevice *device);

@@ -43,10 +43,10 @@ class Machine:
         """Writes the launch file."""
         (self.folder / "launch").write_text(text)
 
-    def frontend(self):
-        """Starts a frontend. A former one must be dead."""
+    def frontend(self, **environment):
+        """Starts a frontend, with these variables. A former one must be dead."""
         frontend = Frontend(self.program, str(self.directory), INSTANCE, self.xen.plug(),
-                            len(self.xen.vcpus))
+                            len(self.xen.vcpus), environment)
         self._parts.append(frontend)
         return frontend
 

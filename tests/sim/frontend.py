@@ -23,7 +23,7 @@ NUMBERS = itertools.count(1)  # of all frontends, for the names of their files
 class Frontend:
     """One process. What it inherits comes from Xen.plug()."""
 
-    def __init__(self, program, run_directory, instance, inherited, n_vcpus):
+    def __init__(self, program, run_directory, instance, inherited, n_vcpus, environment=()):
         number = next(NUMBERS)
         self._good_ends = {0, -signal.SIGKILL}
         self._ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -35,7 +35,8 @@ class Frontend:
             self.process = subprocess.Popen(
                 [program, "--run-directory", run_directory, instance],
                 env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": notify_path,
-                     "XEN_VIRTIO_SIM": f"{simulation},vcpus:{n_vcpus}"} | SANITIZERS,
+                     "XEN_VIRTIO_SIM": f"{simulation},vcpus:{n_vcpus}"} | SANITIZERS
+                | dict(environment),
                 pass_fds=tuple(inherited.values()), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT)
         for fd in inherited.values():

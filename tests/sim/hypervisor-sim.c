@@ -9,6 +9,9 @@
  * pending ports, which are then masked, and writing them unmasks. The port of a vCPU is the vCPU's
  * number. To notify and irq go 32-bit numbers of vCPUs and interrupts.
  *
+ * kernel, which may be absent, is a packet socket for what the kernel does by itself: it takes
+ * struct Binding with an eventfd, and gives 0 or a negative errno.
+ *
  * What the frontend may not do ends it with a message, so that the test fails.
  */
 
@@ -20,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "common/parse.h"
 
@@ -53,7 +57,7 @@ enum {
 
 struct Hypervisor {
         Slot *slots;
-        int page, events, notify, irq;
+        int page, events, notify, irq, kernel;
         int ram[MEMORY_BANKS_MAX];
         uint32_t n_vcpus;
         uint32_t masked[HYPERVISOR_VCPUS_MAX];
@@ -78,7 +82,7 @@ static void environment_read(Hypervisor *hypervisor)
                 { "page", &hypervisor->page },     { "events", &hypervisor->events },
                 { "notify", &hypervisor->notify }, { "irq", &hypervisor->irq },
                 { "ram0", &hypervisor->ram[0] },   { "ram1", &hypervisor->ram[1] },
-                { "vcpus", &hypervisor->n_vcpus },
+                { "vcpus", &hypervisor->n_vcpus }, { "kernel", &hypervisor->kernel },
         };
         const char *text = getenv(ENVIRONMENT);
         _cleanup_free_ char *copy = text ? strdup(text) : NULL;
@@ -113,7 +117,7 @@ int hypervisor_open(uint16_t domid _unused_, uint16_t server _unused_, Hyperviso
 
         if (!hypervisor)
                 return -ENOMEM;
-        hypervisor->page = hypervisor->ram[0] = hypervisor->ram[1] = -1;
+        hypervisor->page = hypervisor->ram[0] = hypervisor->ram[1] = hypervisor->kernel = -1;
         environment_read(hypervisor);
         if (hypervisor->page < 0) /* as on a domain that has no such server */
                 return -ENODEV;
@@ -247,4 +251,65 @@ int hypervisor_interrupt(Hypervisor *hypervisor, uint32_t irq)
 {
         number_send(hypervisor->irq, irq);
         return 0;
+}
+
+void hypervisor_notify_probe(Hypervisor *hypervisor, NotifyProbe *ret_probe)
+{
+        if (hypervisor->restricted)
+                broken("the kernel is probed after the restriction");
+        *ret_probe = (NotifyProbe){ .release = "6.12.0" };
+        if (hypervisor->kernel < 0)
+                ret_probe->irqfd = ret_probe->ioeventfd = -ENOTTY;
+}
+
+typedef struct Binding {
+        uint64_t base;   /* 0: a call, else a kick */
+        uint32_t number; /* of interrupt or queue */
+        uint32_t is_bound;
+} Binding;
+
+static int binding_send(const Hypervisor *hypervisor, Binding binding, int event_fd)
+{
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+                                  .cmsg_level = SOL_SOCKET,
+                                  .cmsg_type = SCM_RIGHTS } };
+        struct iovec data = { &binding, sizeof(binding) };
+        struct msghdr message = { .msg_iov = &data,
+                                  .msg_iovlen = 1,
+                                  .msg_control = &control,
+                                  .msg_controllen = sizeof(control.space) };
+        int32_t result;
+
+        memcpy(CMSG_DATA(&control.header), &event_fd, sizeof(event_fd));
+        if (sendmsg(hypervisor->kernel, &message, 0) < 0 ||
+            read(hypervisor->kernel, &result, sizeof(result)) != sizeof(result))
+                return -EIO; /* the test is over */
+        return result;
+}
+
+int hypervisor_call_bind(Hypervisor *hypervisor, int call_fd, uint32_t irq)
+{
+        return binding_send(hypervisor, (Binding){ .number = irq, .is_bound = true }, call_fd);
+}
+
+void hypervisor_call_unbind(Hypervisor *hypervisor, int call_fd)
+{
+        int r = binding_send(hypervisor, (Binding){ 0 }, call_fd);
+
+        (void)r;
+}
+
+int hypervisor_kick_bind(Hypervisor *hypervisor, uint64_t base, uint16_t queue, int kick_fd)
+{
+        return binding_send(hypervisor, (Binding){ base, queue, true }, kick_fd);
+}
+
+void hypervisor_kick_unbind(Hypervisor *hypervisor, uint64_t base, uint16_t queue, int kick_fd)
+{
+        int r = binding_send(hypervisor, (Binding){ base, queue, false }, kick_fd);
+
+        (void)r;
 }

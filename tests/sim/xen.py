@@ -24,6 +24,8 @@ NONE, READY, INPROCESS, RESPONSE = range(4)
 DIR_READ = 0x20
 DATA_IS_POINTER = 0x10
 COPY, INVALIDATE = 1, 8
+BINDING = struct.Struct("<QII")  # base (0: a call, no kick), interrupt or queue, whether bound
+QUEUE_NOTIFY = 0x050
 
 BASE, IRQ = 0x2000000, 33
 RANGE_SIZE = 0x200
@@ -74,6 +76,10 @@ class Xen:
         self.memory = GuestMemory(memory_size)
         self.vcpus = [Vcpu(self, number) for number in range(n_vcpus)]
         self.interrupts = 0
+        self.has_kernel_paths = False  # as of the next plug(): whether the kernel binds eventfds
+        self.bound = {}  # eventfds of the call, under None, and of kicks, by their queue
+        self.refuses = {}  # the errno with which the kernel refuses to bind one of these
+        self._kernel = None
         self._page_fd = os.memfd_create("ioreq")
         os.ftruncate(self._page_fd, mmap.PAGESIZE)
         self._page = mmap.mmap(self._page_fd, mmap.PAGESIZE)
@@ -121,12 +127,19 @@ class Xen:
                 self._send_event(vcpu.number)  # binding makes a port pending
                 if self._seen[vcpu.number] == RESPONSE:
                     self._notified.add(vcpu.number)  # hypervisor_open() notifies, to be sure
+        kernel = self._plug_kernel() if self.has_kernel_paths else {}
         frontend_events.setblocking(False)
-        ends = {"page": os.dup(self._page_fd), "events": frontend_events.detach(),
+        ends = kernel | {"page": os.dup(self._page_fd), "events": frontend_events.detach(),
                 "notify": frontend_notify, "irq": frontend_irq}
         for number, bank in enumerate(self.memory.banks):
             ends[f"ram{number}"] = os.dup(bank.fd)
         return ends
+
+    def _plug_kernel(self):
+        self._kernel, frontend_kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with self._changed:
+            self._register(self._kernel, self._on_binding)
+        return {"kernel": frontend_kernel.detach()}
 
     def _register(self, file, handler):
         os.set_blocking(file if isinstance(file, int) else file.fileno(), False)
@@ -137,7 +150,9 @@ class Xen:
             for key in list(self._selector.get_map().values()):
                 if key.data:
                     self._forget(key.fileobj)
-            self._events = None
+            self._events = self._kernel = None
+            for queue in list(self.bound):
+                self._unbind(queue)
 
     def _forget(self, file):
         self._selector.unregister(file)
@@ -160,6 +175,13 @@ class Xen:
                 self._changed.notify_all()
 
     def _receive(self, key):
+        if key.fileobj is self._kernel:
+            data, fds, _, _ = socket.recv_fds(self._kernel, BINDING.size, 1)
+            if data:
+                self._on_binding(fds[0], *BINDING.unpack(data))
+            else:
+                self._forget(self._kernel)
+            return
         try:
             data = os.read(key.fd, 65536)
         except BlockingIOError:
@@ -191,6 +213,39 @@ class Xen:
         if irq != IRQ:
             self._error(f"interrupt {irq} is not the device's")
         self.interrupts += 1
+
+    # What the kernel does by itself.
+
+    def _on_binding(self, fd, base, number, is_bound):
+        queue = number if base else None
+        error = 0
+        if not is_bound:
+            os.close(fd)
+            self._unbind(queue)
+        elif error := self.refuses.get(queue, 0):
+            os.close(fd)
+        else:
+            self.bound[queue] = fd
+            if not base:
+                self._selector.register(fd, selectors.EVENT_READ,
+                                        lambda count: count and self._on_interrupt(number))
+        self._kernel.send(struct.pack("<i", -error))
+
+    def _unbind(self, queue):
+        fd = self.bound.pop(queue)
+        if queue is None and fd in self._selector.get_map():
+            self._selector.unregister(fd)
+        os.close(fd)
+
+    def _answer_kick(self, vcpu, address, data, size, flags, kind):
+        """Whether the kernel has answered the request: a kick that is bound."""
+        queue = data & 0xffff
+        if (address, size, flags, kind) != (BASE + QUEUE_NOTIFY, 4, 0, COPY) or \
+                queue not in self.bound:
+            return False
+        os.eventfd_write(self.bound[queue], 1)
+        self._notified.add(vcpu)
+        return True
 
     def _send_event(self, vcpu):
         """An event channel that is masked remembers an event, once."""
@@ -232,9 +287,10 @@ class Xen:
             assert self.state(vcpu) == NONE, "a vCPU does one thing at a time"
             self._notified.discard(vcpu)
             SLOT.pack_into(self._page, start, address, data, count, size, vcpu, 0, flags, kind)
-            self._page[start + STATE_OFFSET] = flags | READY
-            self._seen[vcpu] = READY
-            self._send_event(vcpu)
+            answered = self._answer_kick(vcpu, address, data, size, flags, kind)
+            self._seen[vcpu] = RESPONSE if answered else READY
+            self._page[start + STATE_OFFSET] = flags | self._seen[vcpu]
+            self._send_event(vcpu)  # in both cases: the kernel tells all who listen
 
     def response(self, vcpu, timeout):
         """Waits for the answer, takes it and frees the slot."""

@@ -74,6 +74,7 @@ static VirtioEvent write_status(VirtioDevice *device, uint8_t value)
                 device->status = 0;
                 device->driver_features = 0;
                 device->interrupt_status = 0;
+                device->interrupts_unseen = 0;
                 for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
                         device->queues[i] = (VirtioQueue){ 0 };
                 return (VirtioEvent){ .type = before & DRIVER_OK ? VIRTIO_EVENT_RESET
@@ -292,7 +293,7 @@ uint64_t register_model_read(VirtioMmio *mmio, uint64_t offset, uint32_t size)
                 case 0x044:
                         return selected ? device->queues[mmio->queue_sel].ready : 0;
                 case 0x060:
-                        return device->interrupt_status;
+                        return device->interrupt_status | device->interrupts_unseen;
                 case 0x070:
                         return device->status;
                 case 0x0b0:

@@ -403,6 +403,36 @@ static void test_interrupts(void)
         g_assert_cmphex(device.interrupt_status, ==, 0);
 }
 
+/* The kernel interrupts: it may have done so at any time. */
+static void test_interrupts_unseen(void)
+{
+        VirtioDevice device = device_new_running();
+
+        g_assert_cmphex(virtio_interrupt_causes(&device), ==, 0);
+        virtio_interrupts_unseen(&device, true);
+        virtio_interrupt_acknowledge(&device, VIRTIO_INTERRUPT_QUEUE);
+        g_assert_cmphex(virtio_interrupt_causes(&device), ==, VIRTIO_INTERRUPT_QUEUE);
+
+        virtio_interrupt_raise(&device, VIRTIO_INTERRUPT_CONFIG);
+        g_assert_cmphex(virtio_interrupt_causes(&device), ==,
+                        VIRTIO_INTERRUPT_QUEUE | VIRTIO_INTERRUPT_CONFIG);
+        virtio_interrupt_acknowledge(&device, UINT32_MAX);
+        g_assert_cmphex(virtio_interrupt_causes(&device), ==, VIRTIO_INTERRUPT_QUEUE);
+
+        /* The last one may be on its way. */
+        virtio_interrupts_unseen(&device, false);
+        virtio_interrupts_unseen(&device, false);
+        g_assert_cmphex(virtio_interrupt_causes(&device), ==, VIRTIO_INTERRUPT_QUEUE);
+        virtio_interrupt_acknowledge(&device, VIRTIO_INTERRUPT_QUEUE);
+        g_assert_cmphex(virtio_interrupt_causes(&device), ==, 0);
+
+        virtio_interrupts_unseen(&device, true);
+        virtio_status_write(&device, 0);
+        g_assert_cmphex(virtio_interrupt_causes(&device), ==, 0);
+        virtio_interrupts_unseen(&device, false);
+        g_assert_cmphex(virtio_interrupt_causes(&device), ==, 0);
+}
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
@@ -426,5 +456,6 @@ int main(int argc, char *argv[])
         g_test_add_func("/virtio/config-change", test_config_change);
         g_test_add_func("/virtio/config-write", test_config_write);
         g_test_add_func("/virtio/interrupts", test_interrupts);
+        g_test_add_func("/virtio/interrupts-unseen", test_interrupts_unseen);
         return g_test_run();
 }
