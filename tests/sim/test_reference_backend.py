@@ -47,8 +47,7 @@ def loopback(machine, wanted, *options, queues=8):
     backend = machine.reference_backend("--type=loopback", *options)
     machine.frontend().wait_ready()
     driver = RingDriver(machine.xen)
-    if wanted & RING_PACKED and not driver.device_features() & RING_PACKED:
-        pytest.xfail("the frontend does not pass VIRTIO_F_RING_PACKED on")
+    assert not wanted & RING_PACKED or driver.device_features() & RING_PACKED
     driver.start(queues, wanted=wanted)
     assert driver.features == wanted, "the frontend does not offer what the backend has"
     return backend, driver
@@ -103,8 +102,7 @@ def kill_and_resume(machine, backend, driver, *options):
     backend = machine.reference_backend(*options)
     end = time.monotonic() + DEADLINE
     while not backend.was_asked("set-vring-enable") and time.monotonic() < end:
-        if driver.status & NEEDS_RESET:
-            pytest.xfail("the frontend does not resume rings")
+        assert not driver.status & NEEDS_RESET
         time.sleep(0.002)
     return backend
 
@@ -136,8 +134,7 @@ def test_a_disk_that_grows(machine):
     backend = machine.reference_backend(f"--blk-file={image}", "--trace")
     machine.frontend().wait_ready()
     disk = machine.disk().start()
-    if not backend.was_asked("set-backend-req-fd"):
-        pytest.xfail("the frontend has no channel for the backend")
+    assert backend.was_asked("set-backend-req-fd")
     os.truncate(image, 2 * MIB)
     backend.refresh()
     while not disk.next_interrupt() & CONFIG_CHANGED:
