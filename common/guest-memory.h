@@ -27,6 +27,14 @@ typedef struct MemoryBank {
 } MemoryBank;
 
 /*
+ * What a guest's driver hands out instead of guest-physical addresses, if it is to grant each page:
+ * this bit, the grant reference (32 bits), the offset within the page (XEN_GRANT_DMA_ADDR_OFF of
+ * drivers/xen/grant-dma-ops.c of Linux).
+ */
+#define GUEST_GRANTS_BASE (UINT64_C(1) << 63)
+#define GUEST_GRANTS_SIZE (UINT64_C(1) << 44)
+
+/*
  * The banks of a guest with so much RAM: libxl fills the first one before it uses the second. Pages
  * that the guest has ballooned out are holes within them.
  *
@@ -41,7 +49,8 @@ bool guest_memory_contains(const MemoryBank *banks, unsigned int n_banks, uint64
 /*
  * The environment of a backend that runs with the preload library: the guest's domid, and its banks
  * as "BASE+SIZE,BASE+SIZE" in hexadecimal. A frontend marks the descriptor of bank i, which is a
- * privcmd descriptor restricted to the guest, with fcntl(F_SETSIG, i + 1). The mark belongs to the
+ * privcmd descriptor restricted to the guest, with fcntl(F_SETSIG, i + 1), unless the backend knows
+ * Xen. The mark belongs to the
  * open file description, so it survives the way through a socket, and it has no effect of its own
  * as long as nobody sets O_ASYNC, which privcmd does not support.
  */

@@ -1,50 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "frontend/device.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
-#include "common/device-type.h"
-#include "common/log.h"
-#include "frontend/device-state.h"
-#include "frontend/kernel-notify.h"
-#include "frontend/notify.h"
-#include "frontend/vhost-session.h"
-#include "frontend/virtio-mmio.h"
+#include "frontend/device-internal.h"
 
-#define NO_QUEUE (-1)
-
-struct Device {
-        sd_event *event;
-        Hypervisor *hypervisor;
-        const VhostMemory *memory;
-        const DeviceOps *ops;
-        void *userdata;
-        char instance[DEVICE_INSTANCE_MAX];
-        LogContext log;
-        Launch launch;
-        const DeviceType *type;
-
-        DeviceStateFiles files;
-        VirtioMmio *mmio; /* in the state */
-        Notify *notify;
-        KernelNotify kernel_notify;
-        VhostSession *session;
-        VhostOffer offer; /* the latest; the driver sees it from its next reset on */
-        sd_event_source *hold;
-
-        bool answering;      /* the driver's accesses are answered, no longer held */
-        bool start_held;     /* the driver's DRIVER_OK waits until the rings have started */
-        bool ready;          /* the backend has answered at least once */
-        bool request_logged; /* the first request since the driver's start has been */
-        int kick_pending;    /* queue to be kicked once the access is answered, or NO_QUEUE */
-        LogLimit driver_limit, backend_limit;
-};
-
-static uint64_t device_now(const Device *device)
+uint64_t device_now(const Device *device)
 {
         uint64_t now = 0;
 
@@ -57,7 +20,7 @@ static void requests_serve(Device *device)
         device->ops->unblocked(device->userdata);
 }
 
-static void interrupt_send(Device *device)
+void device_interrupt(Device *device)
 {
         int r = hypervisor_interrupt(device->hypervisor, device->launch.irq);
 
@@ -74,11 +37,11 @@ static void device_break(Device *device, const char *reason)
                 log_error(&device->log, "the driver has to reset the device: %s", reason);
         virtio_break(&device->mmio->device);
         if (device->mmio->device.status & VIRTIO_STATUS_DRIVER_OK)
-                interrupt_send(device);
+                device_interrupt(device);
 }
 
 /* While a driver uses what was offered before, something else cannot take its place. */
-static void offer_apply(Device *device)
+void device_offer_apply(Device *device)
 {
         VirtioDevice *virtio = &device->mmio->device;
         const VhostOffer *offer = &device->offer;
@@ -95,22 +58,28 @@ static void offer_apply(Device *device)
         if (virtio->driver_features & ~offer->features & ~(UINT64_C(1) << VIRTIO_F_VERSION_1))
                 device_break(device, "the backend lacks features that the driver uses");
         else if (virtio_config_change(virtio, offer->config, offer->config_size))
-                interrupt_send(device);
+                device_interrupt(device);
 }
 
-/* Starts the rings, or goes on with them, where the driver wants that and the backend can. */
-static void rings_start(Device *device)
+void device_rings_start(Device *device)
 {
         const char *refusal;
+        int r;
 
         if (!virtio_is_running(&device->mmio->device) ||
             vhost_session_state(device->session) != VHOST_SESSION_IDLE)
                 return;
         refusal = vhost_session_refusal(device->session);
-        if (refusal)
+        if (refusal) {
                 device_break(device, refusal);
-        else
-                vhost_session_start(device->session);
+                return;
+        }
+        r = vhost_session_start(device->session);
+        if (r < 0) {
+                log_info(&device->log,
+                         "no descriptor for grants is left: the next process goes on");
+                device->ops->failed(device->userdata, r);
+        }
 }
 
 static void session_ready(void *userdata, const VhostOffer *offer)
@@ -127,15 +96,16 @@ static void session_ready(void *userdata, const VhostOffer *offer)
         }
         if (log_limit_permit(&device->backend_limit, device_now(device)))
                 log_full(LOG_INFO, &device->log, LOG_ID_BACKEND_ANSWERED, 0,
-                         "the backend answered: %u queues, features %#llx", offer->n_queues,
-                         (unsigned long long)offer->features);
+                         "the backend answered: %u queues, features %#llx; guest memory: %s",
+                         offer->n_queues, (unsigned long long)offer->features,
+                         memory_way_describe(offer->way));
         if (!device->ready) {
                 device->ready = true;
                 device->ops->ready(device->userdata);
         }
-        offer_apply(device);
+        device_offer_apply(device);
         device->answering = true;
-        rings_start(device);
+        device_rings_start(device);
         requests_serve(device);
 }
 
@@ -162,7 +132,7 @@ static void session_started(void *userdata, bool resumed)
         /* What an earlier backend gave back may have had no call that anybody heard. */
         if (resumed) {
                 virtio_interrupt_raise(virtio, VIRTIO_INTERRUPT_QUEUE);
-                interrupt_send(device);
+                device_interrupt(device);
         }
         requests_serve(device);
 }
@@ -171,7 +141,7 @@ static void session_stopped(void *userdata)
 {
         Device *device = userdata;
 
-        offer_apply(device);
+        device_offer_apply(device);
         requests_serve(device);
 }
 
@@ -180,7 +150,7 @@ static void session_config_changed(void *userdata, const VhostOffer *offer)
         Device *device = userdata;
 
         device->offer = *offer;
-        offer_apply(device);
+        device_offer_apply(device);
 }
 
 static void session_refused(void *userdata, uint32_t request)
@@ -223,7 +193,7 @@ static void backend_called(void *userdata)
         if (!virtio_is_running(&device->mmio->device))
                 return;
         virtio_interrupt_raise(&device->mmio->device, VIRTIO_INTERRUPT_QUEUE);
-        interrupt_send(device);
+        device_interrupt(device);
 }
 
 /* A guest that waits any longer takes it for a hang: better there is no device than no guest. */
@@ -242,142 +212,11 @@ static int hold_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_
         return 0;
 }
 
-static int hold_begin(Device *device)
+int device_hold_begin(Device *device)
 {
         int r = sd_event_source_set_time_relative(device->hold, DEVICE_HOLD_USEC);
 
         return r < 0 ? r : sd_event_source_set_enabled(device->hold, SD_EVENT_ONESHOT);
-}
-
-static void driver_started(Device *device)
-{
-        device->request_logged = false;
-        rings_start(device);
-        device->start_held = vhost_session_state(device->session) == VHOST_SESSION_STARTING &&
-                             hold_begin(device) >= 0;
-}
-
-static void driver_reset(Device *device)
-{
-        device->start_held = false;
-        kernel_notify_stop(&device->kernel_notify);
-        if (!vhost_session_stop(device->session))
-                offer_apply(device);
-}
-
-static void driver_notified(Device *device, uint16_t queue)
-{
-        /* While the backend is away the kick is lost; each ring is kicked once when it starts. */
-        if (vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
-                return;
-        device->kick_pending = queue;
-        if (!device->request_logged) {
-                device->request_logged = true;
-                if (log_limit_permit(&device->driver_limit, device_now(device)))
-                        log_full(LOG_INFO, &device->log, LOG_ID_FIRST_REQUEST, 0,
-                                 "the guest's first request");
-        }
-}
-
-/* A field that is not the driver's gets its value back. */
-static void config_written(Device *device, uint32_t offset, uint32_t size)
-{
-        const uint8_t *bytes = device->mmio->device.config + offset;
-        const DeviceType *type = device->type;
-
-        if (offset != type->writable_offset || size != type->writable_size) {
-                offer_apply(device);
-                return;
-        }
-        memcpy(device->offer.config + offset, bytes, size);
-        vhost_session_config_write(device->session, offset, bytes, size);
-}
-
-static void event_handle(Device *device, VirtioEvent event)
-{
-        switch (event.type) {
-        case VIRTIO_EVENT_NOTIFY:
-                driver_notified(device, event.queue);
-                break;
-        case VIRTIO_EVENT_START:
-                driver_started(device);
-                break;
-        case VIRTIO_EVENT_RESET:
-                driver_reset(device);
-                break;
-        case VIRTIO_EVENT_QUEUE_START:
-                if (vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
-                        break;
-                vhost_session_queue_start(device->session, event.queue);
-                /* For what it holds already. A kick that comes too early is not lost. */
-                device->kick_pending = event.queue;
-                break;
-        case VIRTIO_EVENT_QUEUE_STOP:
-                kernel_notify_queue_stop(&device->kernel_notify, event.queue);
-                if (vhost_session_state(device->session) == VHOST_SESSION_RUNNING)
-                        vhost_session_queue_stop(device->session, event.queue);
-                break;
-        case VIRTIO_EVENT_BROKEN:
-                if (log_limit_permit(&device->driver_limit, device_now(device)))
-                        log_warning(&device->log, "the driver set up the device wrongly");
-                if (device->mmio->device.status & VIRTIO_STATUS_DRIVER_OK)
-                        interrupt_send(device);
-                break;
-        case VIRTIO_EVENT_CONFIG_WRITE:
-                config_written(device, event.offset, event.size);
-                break;
-        case VIRTIO_EVENT_NONE:
-        default:
-                break;
-        }
-}
-
-/*
- * A write that takes the backend some time is carried out once; it waits, and so do other vCPUs'
- * writes, and is then repeated, which changes nothing more. While rings go on with another backend
- * the driver does not wait, unless it changes what is being started.
- */
-static bool write_waits(const Device *device, const MmioAccess *access)
-{
-        switch (vhost_session_state(device->session)) {
-        case VHOST_SESSION_STOPPING:
-        case VHOST_SESSION_DRAINING:
-        case VHOST_SESSION_CHANGING:
-                return true;
-        case VHOST_SESSION_STARTING:
-                return device->start_held || access->offset == VIRTIO_MMIO_QUEUE_READY ||
-                       access->offset == VIRTIO_MMIO_QUEUE_RESET;
-        case VHOST_SESSION_DISCONNECTED:
-        case VHOST_SESSION_NEGOTIATING:
-        case VHOST_SESSION_IDLE:
-        case VHOST_SESSION_RUNNING:
-        case _VHOST_SESSION_STATE_MAX:
-        default:
-                return false;
-        }
-}
-
-MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret_data)
-{
-        if (!device->answering)
-                return MMIO_WAIT;
-        if (access->is_read) {
-                *ret_data = virtio_mmio_read(device->mmio, access->offset, access->size);
-                return MMIO_DONE;
-        }
-        if (write_waits(device, access))
-                return MMIO_WAIT;
-        event_handle(device,
-                     virtio_mmio_write(device->mmio, access->offset, access->size, access->data));
-        return write_waits(device, access) ? MMIO_WAIT : MMIO_DONE;
-}
-
-void device_answered(Device *device)
-{
-        if (device->kick_pending == NO_QUEUE)
-                return;
-        notify_kick(device->notify, (uint16_t)device->kick_pending);
-        device->kick_pending = NO_QUEUE;
 }
 
 void device_memory_changed(Device *device)
@@ -459,7 +298,6 @@ int device_new(const DeviceParts *parts, Device **ret_device)
                 .launch = *parts->launch,
                 .type = device_type_find(parts->launch->device_id),
                 .files.inflight = -1,
-                .kick_pending = NO_QUEUE,
         };
         device_name_instance(parts->name, device->instance);
         device->log = (LogContext){ .device = device->instance, .domid = parts->name->domid };
@@ -493,5 +331,5 @@ int device_serve(Device *device)
         if (!virtio_is_running(&device->mmio->device))
                 vhost_session_stop(device->session);
         vhost_session_open(device->session);
-        return hold_begin(device);
+        return device_hold_begin(device);
 }

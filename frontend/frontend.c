@@ -19,6 +19,7 @@ struct Frontend {
         Hypervisor *hypervisor;
         MemoryBank banks[MEMORY_BANKS_MAX];
         int memory_fds[MEMORY_BANKS_MAX];
+        GrantFiles grants;
         VhostMemory memory;
         IoreqServer ioreq;
         sd_event_source *io;
@@ -103,7 +104,7 @@ static int events_ready(sd_event_source *source _unused_, int fd _unused_, uint3
         return 0;
 }
 
-static int memory_open(Frontend *frontend, uint64_t memory_kib)
+static int banks_open(Frontend *frontend, uint64_t memory_kib)
 {
         int n = guest_memory_banks(memory_kib, frontend->banks);
 
@@ -116,10 +117,37 @@ static int memory_open(Frontend *frontend, uint64_t memory_kib)
                 if (r < 0)
                         return r;
         }
+        return n;
+}
+
+/* Of the guest's memory nothing can be mapped then but what it grants. */
+static int grants_open(Frontend *frontend)
+{
+        GrantFiles *grants = &frontend->grants;
+
+        frontend->banks[0] = (MemoryBank){ GUEST_GRANTS_BASE, GUEST_GRANTS_SIZE };
+        for (; grants->n < GRANT_FILES_MAX; grants->n++) {
+                int r = hypervisor_grants_open(frontend->hypervisor, &grants->fds[grants->n]);
+
+                if (r < 0)
+                        return r;
+        }
+        return 1;
+}
+
+static int memory_open(Frontend *frontend, uint16_t domid, const Launch *launch)
+{
+        int n = launch->grant_usage ? grants_open(frontend)
+                                    : banks_open(frontend, launch->memory_kib);
+
+        if (n < 0)
+                return n;
         frontend->memory = (VhostMemory){
+                .domid = domid,
                 .banks = frontend->banks,
-                .fds = frontend->memory_fds,
                 .n_banks = (unsigned int)n,
+                .fds = frontend->memory_fds,
+                .grants = launch->grant_usage ? &frontend->grants : NULL,
         };
         return 0;
 }
@@ -131,7 +159,7 @@ static int server_open(Frontend *frontend, const DeviceName *name, const Launch 
         r = hypervisor_open(name->domid, launch->server, &frontend->hypervisor);
         if (r < 0)
                 return r;
-        r = memory_open(frontend, launch->memory_kib);
+        r = memory_open(frontend, name->domid, launch);
         if (r < 0)
                 return r;
         frontend->ioreq = (IoreqServer){
@@ -202,6 +230,8 @@ Frontend *frontend_free(Frontend *frontend)
         device_free(frontend->device);
         for (int i = 0; i < MEMORY_BANKS_MAX; i++)
                 fd_closep(&frontend->memory_fds[i]);
+        while (frontend->grants.n > 0)
+                fd_closep(&frontend->grants.fds[--frontend->grants.n]);
         hypervisor_close(frontend->hypervisor);
         sd_event_unref(frontend->event);
         free(frontend);

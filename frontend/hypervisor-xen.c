@@ -23,6 +23,7 @@
 
 /* include/uapi/xen/privcmd.h of Linux; the libraries restrict only their own descriptors. */
 #define PRIVCMD_DEVICE         "/dev/xen/privcmd"
+#define GNTDEV_DEVICE          "/dev/xen/gntdev"
 #define IOCTL_PRIVCMD_RESTRICT _IOC(_IOC_NONE, 'P', 6, sizeof(domid_t))
 
 /* The ioreq page is frame 1 of the resource; frame 0 is the buffered one, which we do without. */
@@ -163,7 +164,7 @@ static int privcmd_open(const Hypervisor *hypervisor, int *ret_fd)
         return 0;
 }
 
-int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index,
+int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index _unused_,
                            const MemoryBank *bank _unused_, int *ret_fd)
 {
         _cleanup_fd_ int fd = -1;
@@ -172,10 +173,18 @@ int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index,
         r = privcmd_open(hypervisor, &fd);
         if (r < 0)
                 return r;
-        if (fcntl(fd, F_SETSIG, (int)index + 1) < 0)
-                return -errno;
 
         *ret_fd = steal_fd(&fd);
+        return 0;
+}
+
+int hypervisor_grants_open(Hypervisor *hypervisor _unused_, int *ret_fd)
+{
+        int fd = open(GNTDEV_DEVICE, O_RDWR | O_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        *ret_fd = fd;
         return 0;
 }
 

@@ -54,11 +54,18 @@ static inline void hypervisor_closep(Hypervisor **hypervisor)
 
 /*
  * Opens a descriptor that stands for a bank of the guest's RAM, to be sent to a backend: a privcmd
- * descriptor that is restricted to this guest and marked as common/guest-memory.h says. index is
- * the bank's number. The caller owns the descriptor. To be called before hypervisor_restrict().
+ * descriptor that is restricted to this guest. index is the bank's number. The caller owns the
+ * descriptor. To be called before hypervisor_restrict().
  */
 int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index, const MemoryBank *bank,
                            int *ret_fd) _warn_unused_;
+
+/*
+ * Opens a descriptor through which pages can be mapped that the guest has granted to this domain:
+ * one of gntdev. What is mapped through it may stay mapped for as long as anybody has it open. The
+ * caller owns it. To be called before hypervisor_restrict().
+ */
+int hypervisor_grants_open(Hypervisor *hypervisor, int *ret_fd) _warn_unused_;
 
 /* Gives up, for ever, what these handles could do to any other domain. */
 int hypervisor_restrict(Hypervisor *hypervisor) _warn_unused_;

@@ -25,7 +25,7 @@
         (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
          BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG) |              \
          BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |     \
-         BIT(VHOST_USER_PROTOCOL_F_STATUS))
+         BIT(VHOST_USER_PROTOCOL_F_STATUS) | BIT(VHOST_USER_PROTOCOL_F_XEN_MMAP))
 
 bool vhost_has_feature(const VhostNegotiation *negotiation, unsigned int bit)
 {
@@ -37,11 +37,31 @@ bool vhost_has_protocol_feature(const VhostNegotiation *negotiation, unsigned in
         return negotiation->protocol_features & BIT(bit);
 }
 
-/* What is offered to the driver of what the backend has. */
+/*
+ * What is offered to the driver of what the backend has. ACCESS_PLATFORM lets it hand out grants,
+ * and is between it and us. The backend could not map the grants of a ring that is made anew
+ * meanwhile.
+ */
 static uint64_t offer_features(const VhostNegotiation *negotiation)
 {
-        return negotiation->features & (DEVICE_FEATURES | TRANSPORT_FEATURES) &
-               ~negotiation->type->features_mask;
+        const uint64_t features = negotiation->features & (DEVICE_FEATURES | TRANSPORT_FEATURES) &
+                                  ~negotiation->type->features_mask;
+
+        if (!negotiation->grants)
+                return features;
+        return (features & ~BIT(VIRTIO_F_RING_RESET)) | BIT(VIRTIO_F_ACCESS_PLATFORM);
+}
+
+/* Returns whether there is a way; if not, the negotiation has failed. */
+static bool way_choose(VhostNegotiation *negotiation, bool xen_mmap)
+{
+        int r = memory_way_choose(negotiation->grants, xen_mmap, &negotiation->offer.way);
+
+        if (r < 0)
+                negotiation->failed(negotiation->userdata, r,
+                                    "the guest hands out grants (grant_usage=1), and the backend "
+                                    "cannot map them: it does not offer XEN_MMAP");
+        return r >= 0;
 }
 
 static void config_keep(VhostNegotiation *negotiation, const VhostUserPayload *payload)
@@ -108,6 +128,9 @@ static void protocol_features_answered(void *userdata, const VhostUserPayload *p
         VhostClient *client = negotiation->client;
 
         negotiation->protocol_features = payload->u64 & PROTOCOL_FEATURES;
+        if (!way_choose(negotiation,
+                        vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_XEN_MMAP)))
+                return;
         vhost_set_protocol_features(client, negotiation->protocol_features);
         if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_REPLY_ACK))
                 vhost_client_use_acks(client);
@@ -140,6 +163,8 @@ static void features_answered(void *userdata, const VhostUserPayload *payload)
                                             negotiation);
                 return;
         }
+        if (!way_choose(negotiation, false))
+                return;
         vhost_set_owner(negotiation->client);
         config_query(negotiation);
 }

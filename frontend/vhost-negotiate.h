@@ -9,12 +9,14 @@
 #include <stdint.h>
 
 #include "common/device-type.h"
+#include "frontend/memory-way.h"
 #include "frontend/vhost-client.h"
 
-/* What the backend can do, as far as the driver may know. */
+/* What the backend can do, as far as the device has to know. */
 typedef struct VhostOffer {
         uint64_t features;
         uint16_t n_queues;
+        MemoryWay way; /* how the guest's memory gets there */
         uint32_t config_size;
         uint8_t config[VHOST_USER_CONFIG_MAX];
 } VhostOffer;
@@ -28,6 +30,7 @@ typedef struct VhostNegotiation {
         VhostClient *client; /* borrowed, as is all that follows */
         const DeviceType *type;
         int channel; /* the end of its own channel, for the backend that wants one */
+        bool grants; /* the guest's driver hands out grants, not addresses */
         void (*done)(void *userdata);
         void (*changed)(void *userdata); /* ours */
         VhostFailed failed;

@@ -82,15 +82,28 @@ void vhost_set_backend_channel(VhostClient *client, int fd)
         vhost_client_command(client, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &fd, 1);
 }
 
-void vhost_set_memory_table(VhostClient *client, const VhostUserRegion *regions, const int *fds,
+void vhost_set_memory_table(VhostClient *client, const VhostUserXenRegion *regions, const int *fds,
                             unsigned int n_regions)
 {
         VhostUserMemoryTable table = { .n_regions = n_regions };
 
-        memcpy(table.regions, regions, n_regions * sizeof(regions[0]));
+        for (unsigned int i = 0; i < n_regions; i++)
+                table.regions[i] = regions[i].region;
         vhost_client_command(client, VHOST_USER_SET_MEM_TABLE, &table,
                              offsetof(VhostUserMemoryTable, regions) +
-                                     n_regions * sizeof(regions[0]),
+                                     n_regions * sizeof(table.regions[0]),
+                             fds, n_regions);
+}
+
+void vhost_set_xen_memory_table(VhostClient *client, const VhostUserXenRegion *regions,
+                                const int *fds, unsigned int n_regions)
+{
+        VhostUserXenMemoryTable table = { .n_regions = n_regions };
+
+        memcpy(table.regions, regions, n_regions * sizeof(regions[0]));
+        vhost_client_command(client, VHOST_USER_SET_MEM_TABLE, &table,
+                             offsetof(VhostUserXenMemoryTable, regions) +
+                                     n_regions * sizeof(table.regions[0]),
                              fds, n_regions);
 }
 

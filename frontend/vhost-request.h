@@ -29,9 +29,14 @@ void vhost_set_config(VhostClient *client, uint32_t offset, const void *bytes, u
 /* Hands over the backend's end of its own channel (borrowed). */
 void vhost_set_backend_channel(VhostClient *client, int fd);
 
-/* One borrowed descriptor for each region, in order. */
-void vhost_set_memory_table(VhostClient *client, const VhostUserRegion *regions, const int *fds,
+/*
+ * One borrowed descriptor for each region, in order; at most VHOST_USER_REGIONS_MAX. A region's Xen
+ * part is sent if XEN_MMAP was agreed on, by the second function, and has no meaning else.
+ */
+void vhost_set_memory_table(VhostClient *client, const VhostUserXenRegion *regions, const int *fds,
                             unsigned int n_regions);
+void vhost_set_xen_memory_table(VhostClient *client, const VhostUserXenRegion *regions,
+                                const int *fds, unsigned int n_regions);
 
 void vhost_set_vring_num(VhostClient *client, uint32_t index, uint32_t num);
 void vhost_set_vring_address(VhostClient *client, const VhostUserVringAddress *address);

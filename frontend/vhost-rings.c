@@ -3,6 +3,7 @@
 #include "frontend/vhost-rings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "frontend/vhost-request.h"
 
@@ -41,6 +42,7 @@ const char *vhost_rings_refusal(const VhostRings *rings)
         const VhostOffer *offer = &rings->negotiation->offer;
         const VirtioDevice *device = rings->device;
         const VhostProgress *progress = rings->progress;
+        VhostUserXenRegion regions[VHOST_USER_REGIONS_MAX];
 
         if (device->driver_features & ~offer->features & ~BIT(VIRTIO_F_ACCESS_PLATFORM))
                 return "the backend lacks features that the driver uses";
@@ -48,6 +50,8 @@ const char *vhost_rings_refusal(const VhostRings *rings)
                 if (device->queues[queue].ready && queue >= offer->n_queues)
                         return "the backend has fewer queues than the driver uses";
         }
+        if (memory_table_make(rings->memory, offer->way, device, regions) < 0)
+                return "the driver's rings are granted in too many places for a memory table";
         if (!progress->begun)
                 return NULL;
         if (progress->area_size == 0 || !tracks_requests(rings) ||
@@ -65,21 +69,56 @@ static void status_send(const VhostRings *rings, uint8_t status)
                 vhost_set_status(rings->negotiation->client, status);
 }
 
-static void memory_send(VhostRings *rings)
+/* Only a descriptor that is to be mapped as a file bears the mark of common/guest-memory.h. */
+static void banks_mark(const VhostMemory *memory, bool marked)
+{
+        for (unsigned int i = 0; i < memory->n_banks; i++)
+                fcntl(memory->fds[i], F_SETSIG, marked ? (int)i + 1 : 0);
+}
+
+/* Returns 0, or -E2BIG if the backend cannot be told of that many regions. */
+static int memory_send(VhostRings *rings)
 {
         const VhostMemory *memory = rings->memory;
-        VhostUserRegion regions[MEMORY_BANKS_MAX] = { 0 };
+        const MemoryWay way = rings->negotiation->offer.way;
+        VhostClient *client = rings->negotiation->client;
+        VhostUserXenRegion regions[VHOST_USER_REGIONS_MAX];
+        int fds[VHOST_USER_REGIONS_MAX];
+        int n = memory_table_make(memory, way, rings->device, regions);
 
-        /* The user address is only a key for ring addresses: the guest address serves. */
-        for (unsigned int i = 0; i < memory->n_banks; i++)
-                regions[i] = (VhostUserRegion){
-                        .guest_address = memory->banks[i].base,
-                        .size = memory->banks[i].size,
-                        .user_address = memory->banks[i].base,
-                        .mmap_offset = 0,
-                };
-        vhost_set_memory_table(rings->negotiation->client, regions, memory->fds, memory->n_banks);
-        rings->memory_known = true;
+        if (n < 0)
+                return n;
+        for (int i = 0; i < n; i++)
+                fds[i] = way == MEMORY_WAY_GRANTS ? rings->grants_fd : memory->fds[i];
+        if (way != MEMORY_WAY_GRANTS)
+                banks_mark(memory, way == MEMORY_WAY_FILE);
+        if (way == MEMORY_WAY_FILE)
+                vhost_set_memory_table(client, regions, fds, (unsigned int)n);
+        else
+                vhost_set_xen_memory_table(client, regions, fds, (unsigned int)n);
+        /* Which pages are granted changes with each start. */
+        rings->memory_known = way != MEMORY_WAY_GRANTS;
+        return 0;
+}
+
+/* Takes a descriptor for grants for this connection. Returns 0 or -EMFILE. */
+static int grants_take(VhostRings *rings)
+{
+        GrantFiles *grants = rings->memory->grants;
+
+        if (!grants || rings->grants_fd >= 0)
+                return 0;
+        if (grants->n == 0)
+                return -EMFILE;
+        rings->grants_fd = steal_fd(&grants->fds[--grants->n]);
+        return 0;
+}
+
+void vhost_rings_forget(VhostRings *rings)
+{
+        rings->memory_known = false;
+        rings->started = 0;
+        fd_closep(&rings->grants_fd);
 }
 
 /* A new ring has no area yet, or an empty one: 0. */
@@ -174,19 +213,25 @@ static void area_answered(void *userdata, const VhostUserPayload *payload)
         area_send(rings);
 }
 
-void vhost_rings_start(VhostRings *rings, VhostRingsDone done)
+int vhost_rings_start(VhostRings *rings, VhostRingsDone done)
 {
         VhostClient *client = rings->negotiation->client;
         const VirtioDevice *device = rings->device;
         uint64_t features = device->driver_features & ~BIT(VIRTIO_F_ACCESS_PLATFORM);
+        int r = grants_take(rings);
 
+        if (r < 0)
+                return r;
         rings->done = done;
         /* Without this bit the backend would enable all rings at once. */
         features |= rings->negotiation->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES);
         vhost_set_features(client, features);
         status_send(rings, STATUS_CHOSEN);
-        if (!rings->memory_known)
-                memory_send(rings);
+        if (!rings->memory_known) {
+                r = memory_send(rings);
+                if (r < 0)
+                        return r;
+        }
         /* Before the area: some backends make a queue, and look for its part, at its first word. */
         for (uint16_t i = 0; i < device->n_queues; i++) {
                 if (device->queues[i].ready)
@@ -199,6 +244,7 @@ void vhost_rings_start(VhostRings *rings, VhostRingsDone done)
         else
                 vhost_get_inflight(client, device->n_queues, device->queue_size_max, area_answered,
                                    rings);
+        return 0;
 }
 
 static void ring_disable(VhostRings *rings, uint16_t queue)
@@ -270,12 +316,32 @@ void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done)
         vhost_barrier(rings->negotiation->client, single_started, rings);
 }
 
-static void single_stopped(void *userdata, const VhostUserPayload *payload _unused_)
+static void single_released(void *userdata, const VhostUserPayload *payload _unused_)
 {
         VhostRings *rings = userdata;
 
-        rings->started &= ~BIT(rings->queue);
         rings->done(rings->userdata);
+}
+
+/* The driver takes back what it has granted: until then the backend has to unmap the ring. */
+static void single_stopped(void *userdata, const VhostUserPayload *payload _unused_)
+{
+        VhostRings *rings = userdata;
+        const VhostNegotiation *negotiation = rings->negotiation;
+        int r;
+
+        rings->started &= ~BIT(rings->queue);
+        if (negotiation->offer.way != MEMORY_WAY_GRANTS) {
+                rings->done(rings->userdata);
+                return;
+        }
+        r = memory_send(rings);
+        if (r < 0)
+                negotiation->failed(negotiation->userdata, r,
+                                    "the rings that are left lie in too "
+                                    "many places for a memory table");
+        else
+                vhost_barrier(negotiation->client, single_released, rings);
 }
 
 void vhost_ring_stop(VhostRings *rings, uint16_t queue, VhostRingsDone done)

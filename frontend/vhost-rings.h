@@ -8,16 +8,10 @@
 
 #include <stdint.h>
 
+#include "frontend/memory-table.h"
 #include "frontend/vhost-inflight.h"
 #include "frontend/vhost-negotiate.h"
 #include "frontend/virtio.h"
-
-/* The guest's memory, as it is sent to every backend: a borrowed descriptor for each bank. */
-typedef struct VhostMemory {
-        const MemoryBank *banks;
-        const int *fds;
-        unsigned int n_banks;
-} VhostMemory;
 
 /* Done, whatever was ordered. It is not called if the connection fails meanwhile. */
 typedef void (*VhostRingsDone)(void *userdata);
@@ -35,6 +29,7 @@ typedef struct VhostRings {
 
         VhostRingsDone done;
         bool memory_known; /* to the backend; ours, as are those that follow */
+        int grants_fd;     /* for this connection, or -1 */
         uint16_t queue;    /* the one that is being started or stopped */
         uint64_t started;  /* bit n: the backend has queue n */
 } VhostRings;
@@ -48,8 +43,13 @@ const char *vhost_rings_refusal(const VhostRings *rings);
 /*
  * Starts all queues that are ready, with the features that the driver chose; if backends have begun
  * with them before (progress), where those have stopped. Not to be called after a refusal.
+ *
+ * Returns 0, or -EMFILE if the process has no descriptor for grants left: its successor has.
  */
-void vhost_rings_start(VhostRings *rings, VhostRingsDone done);
+int vhost_rings_start(VhostRings *rings, VhostRingsDone done) _warn_unused_;
+
+/* The connection has ended: the backend knows and has nothing of ours any more. */
+void vhost_rings_forget(VhostRings *rings);
 
 /* Stops all queues that were started, and resets the device. */
 void vhost_rings_stop(VhostRings *rings, VhostRingsDone done);

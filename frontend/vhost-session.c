@@ -79,8 +79,7 @@ static void connection_close(VhostSession *session)
         fd_closep(&session->negotiation.channel);
         sd_event_source_set_enabled(session->update, SD_EVENT_OFF);
         session->negotiation.client = NULL;
-        session->rings.memory_known = false;
-        session->rings.started = 0;
+        vhost_rings_forget(&session->rings);
 }
 
 /* The driver's reset is done, as far as the backend goes. */
@@ -237,6 +236,7 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                 .negotiation = {
                         .type = parts->type,
                         .channel = -1,
+                        .grants = parts->memory->grants,
                         .done = negotiated,
                         .failed = session_lost,
                         .userdata = session,
@@ -250,6 +250,7 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                         .progress = parts->progress,
                         .progress_file = parts->progress_file,
                         .userdata = session,
+                        .grants_fd = -1,
                 },
         };
 }
@@ -289,9 +290,7 @@ VhostSession *vhost_session_free(VhostSession *session)
 {
         if (!session)
                 return NULL;
-        vhost_client_free(session->client);
-        vhost_channel_free(session->channel);
-        fd_closep(&session->negotiation.channel);
+        connection_close(session);
         sd_event_source_disable_unref(session->retry);
         sd_event_source_disable_unref(session->update);
         sd_event_unref(session->event);
@@ -330,11 +329,16 @@ static void rings_started(void *userdata)
         session->ops->started(session->userdata, session->resumed);
 }
 
-void vhost_session_start(VhostSession *session)
+int vhost_session_start(VhostSession *session)
 {
+        int r;
+
         session->resumed = session->progress->begun;
+        r = vhost_rings_start(&session->rings, rings_started);
+        if (r < 0)
+                return r;
         session_set_state(session, VHOST_SESSION_STARTING);
-        vhost_rings_start(&session->rings, rings_started);
+        return 0;
 }
 
 /* Lets the end of the connection drain the backend. */

@@ -102,8 +102,10 @@ const char *vhost_session_refusal(const VhostSession *session);
 /*
  * Starts the queues that are ready, with the features that the driver chose; where a backend has
  * begun with them before, goes on. In state IDLE, and not after a refusal.
+ *
+ * Returns 0, or -EMFILE as vhost_rings_start().
  */
-void vhost_session_start(VhostSession *session);
+int vhost_session_start(VhostSession *session) _warn_unused_;
 
 /*
  * The driver resets the device: stops all rings, and forgets how far they have come. Returns

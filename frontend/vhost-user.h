@@ -56,6 +56,7 @@ typedef enum VhostUserBackendRequest {
 #define VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD 12
 #define VHOST_USER_PROTOCOL_F_RESET_DEVICE   13
 #define VHOST_USER_PROTOCOL_F_STATUS         16
+#define VHOST_USER_PROTOCOL_F_XEN_MMAP       17
 
 #define VHOST_USER_REGIONS_MAX 8
 #define VHOST_USER_CONFIG_MAX  256
@@ -78,6 +79,27 @@ typedef struct VhostUserMemoryTable {
         uint32_t padding;
         VhostUserRegion regions[VHOST_USER_REGIONS_MAX];
 } VhostUserMemoryTable;
+
+/* The same with XEN_MMAP. */
+typedef struct VhostUserXenRegion {
+        VhostUserRegion region;
+        uint32_t flags; /* VHOST_USER_XEN_ */
+        uint32_t domid;
+} VhostUserXenRegion;
+
+/* The pages of a domain, through a privcmd descriptor. */
+#define VHOST_USER_XEN_FOREIGN UINT32_C(0x1)
+/* Pages that it has granted, through a gntdev descriptor. */
+#define VHOST_USER_XEN_GRANT UINT32_C(0x2)
+/* Not all of them are: each is mapped for as long as it is used. The text says bit 8, all mean 0x8.
+ */
+#define VHOST_USER_XEN_NO_ADVANCE_MAP UINT32_C(0x8)
+
+typedef struct VhostUserXenMemoryTable {
+        uint32_t n_regions;
+        uint32_t padding;
+        VhostUserXenRegion regions[VHOST_USER_REGIONS_MAX];
+} VhostUserXenMemoryTable;
 
 typedef struct VhostUserVringState {
         uint32_t index;
@@ -124,12 +146,14 @@ typedef union VhostUserPayload {
         VhostUserVringState state;
         VhostUserVringAddress address;
         VhostUserMemoryTable memory;
+        VhostUserXenMemoryTable xen_memory;
         VhostUserConfig config;
         VhostUserInflight inflight;
 } VhostUserPayload;
 
 _Static_assert(sizeof(VhostUserHeader) == 12, "header layout");
 _Static_assert(sizeof(VhostUserRegion) == 32, "region layout");
+_Static_assert(sizeof(VhostUserXenRegion) == 40, "region layout");
 _Static_assert(sizeof(VhostUserVringAddress) == 40, "vring address layout");
 _Static_assert(sizeof(VhostUserInflight) == 24, "inflight layout");
 _Static_assert(sizeof(VhostUserInflightSplit) == 16, "inflight area layout");

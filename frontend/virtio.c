@@ -179,30 +179,36 @@ void virtio_driver_features_write(VirtioDevice *device, uint32_t half, uint32_t 
         device->driver_features |= (uint64_t)value << shift;
 }
 
-static bool area_acceptable(const VirtioDevice *device, uint64_t address, uint64_t length,
-                            uint64_t alignment)
+/* Sizes and alignments of section 2.7 (split) and 2.8.10.1 (packed). */
+void virtio_queue_areas(const VirtioDevice *device, const VirtioQueue *queue,
+                        VirtioArea ret_areas[VIRTIO_QUEUE_AREAS])
 {
-        return address % alignment == 0 &&
-               guest_memory_contains(device->banks, device->n_banks, address, length);
+        const bool packed = virtio_has_feature(device, VIRTIO_F_RING_PACKED);
+        const uint64_t n = queue->size;
+
+        ret_areas[0] = (VirtioArea){ queue->descriptor_area, 16 * n, 16 };
+        /* Both split rings have two bytes more than the driver must use: the event indexes. */
+        ret_areas[1] = (VirtioArea){ queue->driver_area, packed ? 4 : 6 + 2 * n, packed ? 4 : 2 };
+        ret_areas[2] = (VirtioArea){ queue->device_area, packed ? 4 : 6 + 8 * n, 4 };
 }
 
-/* Sizes and alignments of section 2.7 (split) and 2.8.10.1 (packed). */
 static bool queue_acceptable(const VirtioDevice *device, const VirtioQueue *queue)
 {
         const uint64_t n = queue->size;
+        VirtioArea areas[VIRTIO_QUEUE_AREAS];
 
         if (n == 0 || n > device->queue_size_max)
                 return false;
-
-        if (virtio_has_feature(device, VIRTIO_F_RING_PACKED))
-                return area_acceptable(device, queue->descriptor_area, 16 * n, 16) &&
-                       area_acceptable(device, queue->driver_area, 4, 4) &&
-                       area_acceptable(device, queue->device_area, 4, 4);
-
-        /* Both rings have two bytes more than the driver must use: the event indexes. */
-        return (n & (n - 1)) == 0 && area_acceptable(device, queue->descriptor_area, 16 * n, 16) &&
-               area_acceptable(device, queue->driver_area, 6 + 2 * n, 2) &&
-               area_acceptable(device, queue->device_area, 6 + 8 * n, 4);
+        if (!virtio_has_feature(device, VIRTIO_F_RING_PACKED) && (n & (n - 1)) != 0)
+                return false;
+        virtio_queue_areas(device, queue, areas);
+        for (unsigned int i = 0; i < VIRTIO_QUEUE_AREAS; i++) {
+                if (areas[i].address % areas[i].alignment != 0 ||
+                    !guest_memory_contains(device->banks, device->n_banks, areas[i].address,
+                                           areas[i].length))
+                        return false;
+        }
+        return true;
 }
 
 /* Once the driver is up, only a queue that was reset may be started (section 2.6.1.2). */

@@ -169,6 +169,18 @@ VirtioEvent virtio_queue_ready_write(VirtioDevice *device, uint16_t queue, bool 
  */
 VirtioEvent virtio_queue_reset(VirtioDevice *device, uint16_t queue);
 
+/* A part of a queue's ring: where it begins, how long it is in bytes, and how it has to be aligned.
+ */
+typedef struct VirtioArea {
+        uint64_t address, length, alignment;
+} VirtioArea;
+
+#define VIRTIO_QUEUE_AREAS 3
+
+/* The descriptor, driver and device area of a queue, with the features that were agreed on. */
+void virtio_queue_areas(const VirtioDevice *device, const VirtioQueue *queue,
+                        VirtioArea ret_areas[VIRTIO_QUEUE_AREAS]);
+
 /* The driver says that a queue has work. Queues that do not run are ignored. */
 VirtioEvent virtio_notify(const VirtioDevice *device, uint32_t queue);
 

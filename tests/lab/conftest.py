@@ -67,7 +67,7 @@ def dom0(request):
     lab_command("boot", "--name", name, "--kernel", kernel, "--memory", "8192",
                 *([] if smp else ["--exact"]))
     try:
-        lab_command("install", "--name", name)
+        lab_command("install", "--name", name, "--", "-Dtest_backend=true")
         yield Host(Lab(name), request.param)
     finally:
         lab_command("stop", "--name", name)

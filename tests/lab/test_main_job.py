@@ -70,7 +70,7 @@ def test_guest_with_two_banks_of_memory(dom0):
 
 def test_driver_is_bound_again_and_again(dom0):
     disk = make_disk(dom0, "rebind")
-    guest = Guest(dom0, "rebind", [disk], scripts.REBIND,
+    guest = Guest(dom0, "rebind", [disk], scripts.REBIND_TRANSPORT,
                   kernel=dom0.kernel_kind)
     guest.create()
     guest.wait_for("guest: done")

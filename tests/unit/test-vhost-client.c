@@ -195,8 +195,9 @@ static void test_commands(Fixture *fixture, gconstpointer data _unused_)
 /* Sends two regions and looks for two descriptors on the other side. */
 static void test_descriptors(Fixture *fixture, gconstpointer data _unused_)
 {
-        const VhostUserRegion regions[] = { { 0x40000000, 0x1000, 0x40000000, 0 },
-                                            { 0x200000000, 0x2000, 0x200000000, 0 } };
+        const VhostUserXenRegion first = { { 1, 2, 3, 4 }, 5, 6 },
+                                 second = { { 7, 8, 9, 0 }, 1, 2 };
+        const VhostUserXenMemoryTable table = { 2, 0, { first, second } };
         const int fds[] = { fixture->backend, fixture->backend };
         char bytes[1024];
         union {
@@ -204,21 +205,20 @@ static void test_descriptors(Fixture *fixture, gconstpointer data _unused_)
                 char space[CMSG_SPACE(8 * sizeof(int))];
         } control;
         struct iovec iov = { bytes, sizeof(bytes) };
-        struct msghdr message = { .msg_iov = &iov,
-                                  .msg_iovlen = 1,
-                                  .msg_control = &control,
-                                  .msg_controllen = sizeof(control) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
         int received[2];
 
-        vhost_set_memory_table(fixture->client, regions, fds, 2);
+        message.msg_controllen = sizeof(control);
+        vhost_set_memory_table(fixture->client, table.regions, fds, 2);
         g_assert_cmpint(recvmsg(fixture->backend, &message, MSG_CMSG_CLOEXEC), ==, 12 + 8 + 64);
         g_assert_cmpint(control.align.cmsg_type, ==, SCM_RIGHTS);
         g_assert_cmpuint(control.align.cmsg_len, ==, CMSG_LEN(2 * sizeof(int)));
         memcpy(received, CMSG_DATA(&control.align), sizeof(received));
         close(received[0]);
         close(received[1]);
-        g_assert_cmpmem(bytes + 12, 8, ((uint32_t[]){ 2, 0 }), 8);
-        g_assert_cmpmem(bytes + 20, 64, regions, 64);
+        g_assert_cmpmem(bytes + 12, 72, ((uint64_t[]){ 2, 1, 2, 3, 4, 7, 8, 9, 0 }), 72);
+        vhost_set_xen_memory_table(fixture->client, table.regions, fds, 2);
+        expect(fixture, VHOST_USER_SET_MEM_TABLE, 0, &table, 8 + 2 * 40);
 }
 
 static void test_acks(Fixture *fixture, gconstpointer data _unused_)

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "frontend/device-internal.h"
+
+#include <string.h>
+
+static void driver_started(Device *device)
+{
+        device->request_logged = false;
+        device_rings_start(device);
+        device->start_held = vhost_session_state(device->session) == VHOST_SESSION_STARTING &&
+                             device_hold_begin(device) >= 0;
+}
+
+static void driver_reset(Device *device)
+{
+        device->start_held = false;
+        kernel_notify_stop(&device->kernel_notify);
+        if (!vhost_session_stop(device->session))
+                device_offer_apply(device);
+}
+
+static void driver_notified(Device *device, uint16_t queue)
+{
+        /* While the backend is away the kick is lost; each ring is kicked once when it starts. */
+        if (vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
+                return;
+        device->kicks |= UINT64_C(1) << queue;
+        if (!device->request_logged) {
+                device->request_logged = true;
+                if (log_limit_permit(&device->driver_limit, device_now(device)))
+                        log_full(LOG_INFO, &device->log, LOG_ID_FIRST_REQUEST, 0,
+                                 "the guest's first request");
+        }
+}
+
+/* A field that is not the driver's gets its value back. */
+static void config_written(Device *device, uint32_t offset, uint32_t size)
+{
+        const uint8_t *bytes = device->mmio->device.config + offset;
+        const DeviceType *type = device->type;
+
+        if (offset != type->writable_offset || size != type->writable_size) {
+                device_offer_apply(device);
+                return;
+        }
+        memcpy(device->offer.config + offset, bytes, size);
+        vhost_session_config_write(device->session, offset, bytes, size);
+}
+
+static void event_handle(Device *device, VirtioEvent event)
+{
+        switch (event.type) {
+        case VIRTIO_EVENT_NOTIFY:
+                driver_notified(device, event.queue);
+                break;
+        case VIRTIO_EVENT_START:
+                driver_started(device);
+                break;
+        case VIRTIO_EVENT_RESET:
+                driver_reset(device);
+                break;
+        case VIRTIO_EVENT_QUEUE_START:
+                if (vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
+                        break;
+                vhost_session_queue_start(device->session, event.queue);
+                /* For what it holds already. A kick that comes too early is not lost. */
+                device->kicks |= UINT64_C(1) << event.queue;
+                break;
+        case VIRTIO_EVENT_QUEUE_STOP:
+                kernel_notify_queue_stop(&device->kernel_notify, event.queue);
+                if (vhost_session_state(device->session) == VHOST_SESSION_RUNNING)
+                        vhost_session_queue_stop(device->session, event.queue);
+                break;
+        case VIRTIO_EVENT_BROKEN:
+                if (log_limit_permit(&device->driver_limit, device_now(device)))
+                        log_warning(&device->log, "the driver set up the device wrongly");
+                if (device->mmio->device.status & VIRTIO_STATUS_DRIVER_OK)
+                        device_interrupt(device);
+                break;
+        case VIRTIO_EVENT_CONFIG_WRITE:
+                config_written(device, event.offset, event.size);
+                break;
+        case VIRTIO_EVENT_NONE:
+        default:
+                break;
+        }
+}
+
+/*
+ * A write that takes the backend some time is carried out once; it waits, and so do other vCPUs'
+ * writes, and is then repeated, which changes nothing more. While rings go on with another backend
+ * the driver does not wait, unless it changes what is being started.
+ */
+static bool write_waits(const Device *device, const MmioAccess *access)
+{
+        switch (vhost_session_state(device->session)) {
+        case VHOST_SESSION_STOPPING:
+        case VHOST_SESSION_DRAINING:
+        case VHOST_SESSION_CHANGING:
+                return true;
+        case VHOST_SESSION_STARTING:
+                return device->start_held || access->offset == VIRTIO_MMIO_QUEUE_READY ||
+                       access->offset == VIRTIO_MMIO_QUEUE_RESET;
+        case VHOST_SESSION_DISCONNECTED:
+        case VHOST_SESSION_NEGOTIATING:
+        case VHOST_SESSION_IDLE:
+        case VHOST_SESSION_RUNNING:
+        case _VHOST_SESSION_STATE_MAX:
+        default:
+                return false;
+        }
+}
+
+MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret_data)
+{
+        VirtioEvent event;
+
+        if (!device->answering)
+                return MMIO_WAIT;
+        if (access->is_read) {
+                *ret_data = virtio_mmio_read(device->mmio, access->offset, access->size);
+                return MMIO_DONE;
+        }
+        if (write_waits(device, access))
+                return MMIO_WAIT;
+        event = virtio_mmio_write(device->mmio, access->offset, access->size, access->data);
+        event_handle(device, event);
+        /* A driver that starts over before it was up may have seen what is no longer offered. */
+        if (access->offset == VIRTIO_MMIO_STATUS && device->mmio->device.status == 0 &&
+            event.type == VIRTIO_EVENT_NONE)
+                device_offer_apply(device);
+        return write_waits(device, access) ? MMIO_WAIT : MMIO_DONE;
+}
+
+void device_answered(Device *device)
+{
+        while (device->kicks != 0) {
+                notify_kick(device->notify, (uint16_t)__builtin_ctzll(device->kicks));
+                device->kicks &= device->kicks - 1;
+        }
+}

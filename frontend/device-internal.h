@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The inside of a device: device.c has its life and the backend's side, device-driver.c the
+ * driver's. Nothing else includes this.
+ */
+
+#include "common/device-type.h"
+#include "common/log.h"
+#include "frontend/device-state.h"
+#include "frontend/device.h"
+#include "frontend/kernel-notify.h"
+#include "frontend/notify.h"
+#include "frontend/vhost-session.h"
+#include "frontend/virtio-mmio.h"
+
+struct Device {
+        sd_event *event;
+        Hypervisor *hypervisor;
+        const VhostMemory *memory;
+        const DeviceOps *ops;
+        void *userdata;
+        char instance[DEVICE_INSTANCE_MAX];
+        LogContext log;
+        Launch launch;
+        const DeviceType *type;
+
+        DeviceStateFiles files;
+        VirtioMmio *mmio; /* in the state */
+        Notify *notify;
+        KernelNotify kernel_notify;
+        VhostSession *session;
+        VhostOffer offer; /* the latest; the driver sees it from its next reset on */
+        sd_event_source *hold;
+
+        bool answering;      /* the driver's accesses are answered, no longer held */
+        bool start_held;     /* the driver's DRIVER_OK waits until the rings have started */
+        bool ready;          /* the backend has answered at least once */
+        bool request_logged; /* the first request since the driver's start has been */
+        uint64_t kicks;      /* bit n: queue n is to be kicked once the access is answered */
+        LogLimit driver_limit, backend_limit;
+};
+
+/* The loop's time, CLOCK_MONOTONIC, microseconds. */
+uint64_t device_now(const Device *device);
+
+/* Interrupts the guest; what cannot be helped goes to ops->failed. */
+void device_interrupt(Device *device);
+
+/* Lets the driver see the latest offer, if it uses none; else looks whether it can go on. */
+void device_offer_apply(Device *device);
+
+/* Starts the rings, or goes on with them, where the driver wants that and the backend can. */
+void device_rings_start(Device *device);
+
+/* From now on the driver waits for the backend, but no longer than DEVICE_HOLD_USEC. */
+int device_hold_begin(Device *device) _warn_unused_;
