@@ -47,7 +47,7 @@ static void test_deadline(Fixture *fixture, gconstpointer data _unused_)
 /* A guest's memory takes a backend longer than anything else. */
 static void test_memory_deadline(Fixture *fixture, gconstpointer data _unused_)
 {
-        const VhostUserRegion region = { 0x40000000, 0x1000, 0x40000000, 0 };
+        const VhostUserXenRegion region = { { 0x40000000, 0x1000, 0x40000000, 0 }, 0, 0 };
 
         vhost_client_use_acks(fixture->client);
         vhost_set_memory_table(fixture->client, &region, &fixture->backend, 1);

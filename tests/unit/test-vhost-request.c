@@ -121,8 +121,10 @@ static void test_commands(Fixture *fixture, gconstpointer data _unused_)
 /* Sends two regions and looks for two descriptors on the other side. */
 static void test_descriptors(Fixture *fixture, gconstpointer data _unused_)
 {
-        const VhostUserRegion regions[] = { { 0x40000000, 0x1000, 0x40000000, 0 },
-                                            { 0x200000000, 0x2000, 0x200000000, 0 } };
+        const VhostUserXenRegion first = { { 1, 2, 3, 4 }, 5, 6 };
+        const VhostUserXenRegion second = { { 7, 8, 9, 10 }, 11, 12 };
+        const VhostUserXenMemoryTable table = { 2, 0, { first, second } };
+        const uint64_t plain[] = { 2, 1, 2, 3, 4, 7, 8, 9, 10 };
         const int fds[] = { fixture->backend, fixture->backend };
         char bytes[1024];
         union {
@@ -136,15 +138,16 @@ static void test_descriptors(Fixture *fixture, gconstpointer data _unused_)
                                   .msg_controllen = sizeof(control) };
         int received[2];
 
-        vhost_set_memory_table(fixture->client, regions, fds, 2);
+        vhost_set_memory_table(fixture->client, table.regions, fds, 2);
         g_assert_cmpint(recvmsg(fixture->backend, &message, MSG_CMSG_CLOEXEC), ==, 12 + 8 + 64);
         g_assert_cmpint(control.align.cmsg_type, ==, SCM_RIGHTS);
         g_assert_cmpuint(control.align.cmsg_len, ==, CMSG_LEN(2 * sizeof(int)));
         memcpy(received, CMSG_DATA(&control.align), sizeof(received));
         close(received[0]);
         close(received[1]);
-        g_assert_cmpmem(bytes + 12, 8, ((uint32_t[]){ 2, 0 }), 8);
-        g_assert_cmpmem(bytes + 20, 64, regions, 64);
+        g_assert_cmpmem(bytes + 12, sizeof(plain), plain, sizeof(plain));
+        vhost_set_xen_memory_table(fixture->client, table.regions, fds, 2);
+        expect(fixture, VHOST_USER_SET_MEM_TABLE, 0, &table, 8 + 2 * 40);
 }
 
 static void test_vring_base(Fixture *fixture, gconstpointer data _unused_)
