@@ -50,16 +50,19 @@ def make_disk(host, name, mode="rw", megabytes=16, files=3):
 
 
 class Guest:
-    """A guest that runs a shell script, or with script=None one that does nothing at all."""
+    """A guest that runs a shell script, or with script=None one that does nothing at all.
 
-    def __init__(self, host, name, disks, script, memory=192, vcpus=1, kernel="lab"):
+    files are further ones in its root folder, by name: programs, or what the script wants.
+    """
+
+    def __init__(self, host, name, disks, script, memory=192, vcpus=1, kernel="lab", files=None):
         self.host = host
         self.name = name
         self.files = f"/srv/lab/guests/{kernel}"
         self.config = f"{GUEST_FOLDER}/{name}.cfg"
         self.log = f"/var/log/xen/console/guest-{name}.log"
         self.created = None  # the domid that xl create gave it
-        boot = f'kernel = "{self._write_kernel(script)}"\n'
+        boot = f'kernel = "{self._write_kernel(script, files or {})}"\n'
         disk_lines = ",\n    ".join(f'"{disk.entry(n)}"' for n, disk in enumerate(disks))
         self.text = (f'name = "{name}"\nmemory = {memory}\nvcpus = {vcpus}\n{boot}'
                      'extra = "console=hvc0 quiet"\non_crash = "preserve"\n'
@@ -68,12 +71,12 @@ class Guest:
         host.check(f"mkdir -p {GUEST_FOLDER} && cp /mnt/lab/{name}.cfg {self.config} && "
                    f"rm -f {self.log}")
 
-    def _write_kernel(self, script):
+    def _write_kernel(self, script, files):
         """Puts kernel and initramfs in place; returns what xl.cfg says of them."""
         if script is None:
             (self.host.lab.share / "idle-kernel").write_bytes(idle_kernel())
             return "/mnt/lab/idle-kernel"
-        archive = cpio({"guest.sh": script.encode(), "sbin": None,
+        archive = cpio({**files, "guest.sh": script.encode(), "sbin": None,
                         "sbin/poweroff": POWER_SCRIPT.format("poweroff").encode(),
                         "sbin/reboot": POWER_SCRIPT.format("reboot").encode()})
         (self.host.lab.share / f"{self.name}.cpio").write_bytes(archive)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is measured, and how: a guest times its requests to a disk in dom0's memory."""
+
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.domu import Disk, Guest
+from labkit.ui import LabError, check
+
+KIB, MIB = 1024, 1024 * 1024
+PROGRAM = Path(__file__).with_name("guest-io.c")
+FOLDER = "/srv/bench"
+IMAGE = f"{FOLDER}/disk.img"
+PROFILE = "xen-virtio/backends/qemu-storage-daemon.conf"
+DROPIN = "/etc/systemd/system/xen-virtio-frontend@.service.d"
+ENDED = "lab-guest: /guest.sh ended"
+GUEST_SECONDS = 300
+
+# The ways to the guest's memory, as a backend's profile has them, and the paths of kicks and
+# calls, as XEN_VIRTIO_NOTIFY has them, each with what the frontend says when it has taken it.
+WAYS = ("preload",)
+PATHS = {"relay": "relayed", "irqfd": "interrupts by the kernel (irqfd)",
+         "kernel": "by the kernel (irqfd, ioeventfd)"}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Requests of one kind: how large, and how many of them are under way at a time."""
+
+    operation: str
+    size: int
+    depth: int
+
+    @property
+    def count(self):
+        """How many of them are measured: enough for a steady figure, few enough for the clock."""
+        return (800 if self.size < MIB else 100) * (1 if self.depth == 1 else 4)
+
+
+WORKLOADS = [Workload(operation, size, depth) for size, depth, operation in
+             itertools.product((4 * KIB, MIB), (1, 32), ("read", "write"))]
+
+# Printed at the end alone: dom0 has nothing to do for the console while the guest measures.
+MEASURE = "sleep 3\n" + "".join(
+    f"/guest-io /dev/vda {load.operation} {load.size} {load.depth} {load.count} >> /tmp/figures "
+    "|| exit 1\n" for load in WORKLOADS) + 'echo "bench:" $(cat /tmp/figures)\n'
+
+
+def build_program(folder):
+    """Builds guest-io for the lab's guests; returns the program."""
+    program = folder / "guest-io"
+    check("aarch64-linux-gnu-gcc", "-O2", "-static", "-Wall", "-Werror", "-o", program, PROGRAM)
+    return program.read_bytes()
+
+
+def make_image(host):
+    """A disk in dom0's memory: what is measured is the way to it."""
+    host.check(f"mkdir -p {FOLDER} && mount -t tmpfs -o size=80m,mode=755 bench {FOLDER} && "
+               f"head -c 64M /dev/zero > {IMAGE}")
+
+
+def configure(host, way, path):
+    """Makes all devices that start from now on go this way and path."""
+    host.check(f"mkdir -p /etc/xen-virtio/backends {DROPIN} && "
+               f"sed 's/^Memory=.*/Memory={way}/' /usr/share/{PROFILE} > /etc/{PROFILE} && "
+               f"printf '[Service]\\nEnvironment=XEN_VIRTIO_NOTIFY={path}\\n' > "
+               f"{DROPIN}/bench.conf && systemctl daemon-reload && "
+               "systemctl restart xen-virtiod")
+
+
+def measure(host, program, way, path):
+    """The nanoseconds of each workload, for one way and path."""
+    configure(host, way, path)
+    guest = Guest(host, f"{way}-{path}", [Disk(IMAGE)], MEASURE, files={"guest-io": program})
+    guest.create()
+    [unit] = guest.units("frontend")
+    status = host.check(f"systemctl show -P StatusText {unit}")
+    if PATHS[path] not in status:
+        raise LabError(f"the frontend does not go the path \"{path}\": {status}")
+    # Sleeps until the console has something new: asking again and again would be measured, too.
+    host.check(f"exec 3< <(exec tail -n +1 -F {guest.log} 2>&1); "
+               f"grep -q -m 1 '{ENDED}' <&3; status=$?; kill $!; exit $status", GUEST_SECONDS)
+    found = re.search(r"bench: ([\d ]+)", guest.console())
+    if not found:
+        raise LabError(f"the guest failed:\n{guest.console()}")
+    guest.wait_gone()
+    return dict(zip(WORKLOADS, map(int, found.group(1).split()), strict=True))
+
+
+def measure_all(host):
+    """The figures of all ways and paths, by "way, path"."""
+    program = build_program(host.lab.folder)
+    make_image(host)
+    return {f"{way}, {path}": measure(host, program, way, path)
+            for way, path in itertools.product(WAYS, PATHS)}
