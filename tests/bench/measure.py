@@ -16,7 +16,8 @@ IMAGE = f"{FOLDER}/disk.img"
 PROFILE = "xen-virtio/backends/qemu-storage-daemon.conf"
 DROPIN = "/etc/systemd/system/xen-virtio-frontend@.service.d"
 ENDED = "lab-guest: /guest.sh ended"
-GUEST_SECONDS = 300
+# Of the emulating machine, which may be busy.
+GUEST_SECONDS = 1800
 
 # The ways to the guest's memory, as a backend's profile has them, and the paths of kicks and
 # calls, as XEN_VIRTIO_NOTIFY has them, each with what the frontend says when it has taken it.
