@@ -31,11 +31,27 @@ static Action when(Action action, uint64_t after, uint64_t now_usec, uint64_t *w
         return ACTION_NONE;
 }
 
-static Action reconcile_serve(const Desired *desired, const Observed *observed, uint64_t now_usec,
-                              uint64_t *wake)
+/*
+ * The backend first, as it takes longer; but neither waits for the other. A frontend answers the
+ * guest's accesses from what it keeps, and a guest without one hangs, whether there is a backend or
+ * will ever be one.
+ */
+static Action reconcile_start(const Observed *observed, uint64_t now_usec, uint64_t *wake)
 {
         Action action = ACTION_NONE;
 
+        if (observed->backend == UNIT_DOWN)
+                action = when(ACTION_START_BACKEND, observed->backend_after, now_usec, wake);
+        if (action == ACTION_NONE && observed->frontend == UNIT_DOWN)
+                action = when(ACTION_START_FRONTEND, observed->frontend_after, now_usec, wake);
+        if (action != ACTION_NONE)
+                *wake = USEC_NEVER;
+        return action;
+}
+
+static Action reconcile_serve(const Desired *desired, const Observed *observed, uint64_t now_usec,
+                              uint64_t *wake)
+{
         if (!observed->claimed)
                 return when(ACTION_CLAIM, observed->claim_after, now_usec, wake);
 
@@ -43,16 +59,7 @@ static Action reconcile_serve(const Desired *desired, const Observed *observed, 
             (desired->answer_early || observed->frontend == UNIT_UP))
                 return ACTION_ANSWER;
 
-        if (observed->backend == UNIT_DOWN)
-                action = when(ACTION_START_BACKEND, observed->backend_after, now_usec, wake);
-        if (action != ACTION_NONE)
-                return action;
-
-        /* A frontend without a backend could but fail: it waits until there is one to wait for. */
-        if (observed->frontend == UNIT_DOWN &&
-            (observed->backend == UNIT_STARTING || observed->backend == UNIT_UP))
-                action = when(ACTION_START_FRONTEND, observed->frontend_after, now_usec, wake);
-        return action;
+        return reconcile_start(observed, now_usec, wake);
 }
 
 static Action reconcile_end(const Desired *desired, const Observed *observed, uint64_t now_usec,

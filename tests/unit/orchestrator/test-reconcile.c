@@ -76,10 +76,14 @@ static const Case cases[] = {
           SERVE, 0, 1, WAIT, UP, DOWN, UP, 0, 0, 0, 0, NOW - 1, ACTION_START_FRONTEND, 0 },
         { "not too soon",
           SERVE, 0, 1, WAIT, UP, DOWN, UP, 0, 0, 0, 0, NOW + 7, ACTION_NONE, NOW + 7 },
-        { "and not without a backend",
-          SERVE, 0, 1, WAIT, DOWN, DOWN, UP, 0, 0, 0, NOW + 5, 0, ACTION_NONE, NOW + 5 },
-        { "nor before one that stops has stopped",
-          SERVE, 0, 1, WAIT, STOP, DOWN, UP, 0, 0, 0, 0, 0, ACTION_NONE, 0 },
+        { "without a backend too: the guest waits for its frontend",
+          SERVE, 0, 1, WAIT, DOWN, DOWN, UP, 0, 0, 0, NOW + 5, 0, ACTION_START_FRONTEND, 0 },
+        { "and while one stops",
+          SERVE, 0, 1, WAIT, STOP, DOWN, UP, 0, 0, 0, 0, 0, ACTION_START_FRONTEND, 0 },
+        { "of two that wait, the first to come counts",
+          SERVE, 0, 1, WAIT, DOWN, DOWN, UP, 0, 0, 0, NOW + 5, NOW + 7, ACTION_NONE, NOW + 5 },
+        { "whichever it is",
+          SERVE, 0, 1, WAIT, DOWN, DOWN, UP, 0, 0, 0, NOW + 7, NOW + 5, ACTION_NONE, NOW + 5 },
         { "a unit that stops is waited for",
           SERVE, 0, 1, WAIT, UP, STOP, UP, 0, 0, 0, 0, 0, ACTION_NONE, 0 },
         { "both down: the backend first",
@@ -180,6 +184,10 @@ static void check_invariants(const Case *c)
                 g_assert_true(c->wish == WISH_SERVE && !c->claimed && !c->stopping);
         if (action == ACTION_START_BACKEND || action == ACTION_START_FRONTEND)
                 g_assert_true(c->wish == WISH_SERVE && c->claimed && !c->stopping);
+        /* A guest hangs without its frontend: nothing but the frontend's own back-off keeps it. */
+        if (c->wish == WISH_SERVE && c->claimed && !c->stopping && c->frontend == UNIT_DOWN &&
+            NOW >= c->frontend_after)
+                g_assert_cmpint(action, !=, ACTION_NONE);
         if (action == ACTION_ANSWER)
                 g_assert_true(c->claimed && c->xenbus == XENBUS_INITIALISING &&
                               (c->early || c->frontend == UNIT_UP));
