@@ -31,6 +31,10 @@ static int device_take(Device *device)
         double msec;
         int r;
 
+        /* A claim that nobody could read: another one would take the guest's accesses from it. */
+        if (run_state_is_claimed(services->rundir, &device->name))
+                return -EEXIST;
+
         g_strlcpy(launch.uuid, spec->uuid, sizeof(launch.uuid));
         r = claims_take(services->claims, device->name.domid, launch.base, &launch.server);
         msec = device_msec_since_seen(device);

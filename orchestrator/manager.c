@@ -280,8 +280,17 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
 static void manager_on_found(void *userdata, const DeviceName *name, const Launch *launch)
 {
         Manager *manager = userdata;
+        bool exists = true;
+        int r;
 
-        manager_add(manager, device_adopt(&manager->services, name, launch));
+        if (launch) {
+                manager_add(manager, device_adopt(&manager->services, name, launch));
+                return;
+        }
+        /* What was claimed is unknown. Only with the domain it is certainly over. */
+        r = store_domain_exists(manager->services.store, name->domid, &exists);
+        if (r >= 0 && !exists)
+                run_state_remove(manager->services.rundir, name);
 }
 
 /* For xen-virtioctl. What is released is history, though its nodes may still be there. */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/log.h"
 
@@ -57,11 +58,11 @@ static int folder_read(int rundir, const DeviceName *name, Launch *ret_launch)
         if (fd < 0)
                 return fd;
         r = launch_read(fd, ret_launch, &key);
-        if (r < 0) {
+        if (r < 0 && r != -ENOENT) {
                 device_name_instance(name, instance);
                 context.device = instance;
-                log_error_errno(&context, r, "cannot read the launch file: %s%s%m, removing it",
-                                key, *key != '\0' ? ": " : "");
+                log_error_errno(&context, r, "cannot read the launch file: %s%s%m, leaving it", key,
+                                *key != '\0' ? ": " : "");
         }
         return r;
 }
@@ -76,15 +77,24 @@ int run_state_list(int rundir, RunStateFound *found, void *userdata)
         while ((entry = readdir(dir))) {
                 DeviceName name;
                 Launch launch;
+                int r;
 
                 if (device_name_parse(entry->d_name, &name) < 0)
                         continue;
-                if (folder_read(rundir, &name, &launch) < 0)
+                r = folder_read(rundir, &name, &launch);
+                if (r == -ENOENT)
                         run_state_remove(rundir, &name);
                 else
-                        found(userdata, &name, &launch);
+                        found(userdata, &name, r < 0 ? NULL : &launch);
         }
         return 0;
+}
+
+bool run_state_is_claimed(int rundir, const DeviceName *name)
+{
+        _cleanup_fd_ int fd = folder_open(rundir, name);
+
+        return fd >= 0 && faccessat(fd, LAUNCH_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int run_state_create(int rundir, const DeviceName *name, const Launch *launch)

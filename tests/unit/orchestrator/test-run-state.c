@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@ static const Launch launch = {
 typedef struct Fixture {
         char *folder;
         int rundir;
-        unsigned int n_found;
+        unsigned int n_found, n_unreadable;
 } Fixture;
 
 static void fixture_set_up(Fixture *fixture, const void *data G_GNUC_UNUSED)
@@ -44,6 +45,10 @@ static void on_found(void *userdata, const DeviceName *found, const Launch *foun
 {
         Fixture *fixture = userdata;
 
+        if (!found_launch) {
+                fixture->n_unreadable++;
+                return;
+        }
         fixture->n_found++;
         g_assert_cmpuint(found->domid, ==, 5);
         g_assert_cmpuint(found->devid, ==, 51712);
@@ -59,6 +64,7 @@ static void test_life(Fixture *fixture, const void *data G_GNUC_UNUSED)
 
         g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
         g_assert_cmpuint(fixture->n_found, ==, 0);
+        g_assert_false(run_state_is_claimed(fixture->rundir, &name));
 
         mask = umask(0077);
         g_assert_cmpint(run_state_create(fixture->rundir, &name, &launch), ==, 0);
@@ -68,6 +74,7 @@ static void test_life(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/frontend", &st, 0), ==, 0);
         g_assert_cmphex(st.st_mode & 07777, ==, 0700);
 
+        g_assert_true(run_state_is_claimed(fixture->rundir, &name));
         /* Twice is once, and a listing can be had twice. */
         g_assert_cmpint(run_state_create(fixture->rundir, &name, &launch), ==, 0);
         g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
@@ -103,7 +110,7 @@ static void test_sockets_and_leftovers(Fixture *fixture, const void *data G_GNUC
         g_assert_cmpint(run_state_remove(fixture->rundir, &name), ==, 0);
 }
 
-/* Names of others are left alone; a folder without a good launch file is nobody's. */
+/* Names of others are left alone; a folder without a launch file is nobody's. */
 static void test_strange_entries(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         static const char *const others[] = { "5-disk-051712", "lost+found", "5-disk",
@@ -113,20 +120,47 @@ static void test_strange_entries(Fixture *fixture, const void *data G_GNUC_UNUSE
         for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
                 g_assert_cmpint(mkdirat(fixture->rundir, others[i], 0700), ==, 0);
         g_assert_cmpint(mkdirat(fixture->rundir, "6-disk-1", 0700), ==, 0);
-        g_assert_cmpint(mkdirat(fixture->rundir, "7-virtio-0", 0700), ==, 0);
-        file_make(fixture->rundir, "7-virtio-0/launch", "VERSION=1\nUUID=x\n");
         file_make(fixture->rundir, "8-disk-1", "a file");
         g_assert_cmpint(symlinkat("/etc", fixture->rundir, "9-disk-1"), ==, 0);
 
         g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
         g_assert_cmpuint(fixture->n_found, ==, 0);
         g_assert_cmpint(fstatat(fixture->rundir, "6-disk-1", &st, 0), <, 0);
-        g_assert_cmpint(fstatat(fixture->rundir, "7-virtio-0", &st, 0), <, 0);
 
         for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
                 g_assert_cmpint(unlinkat(fixture->rundir, others[i], AT_REMOVEDIR), ==, 0);
         g_assert_cmpint(unlinkat(fixture->rundir, "8-disk-1", 0), ==, 0);
         g_assert_cmpint(unlinkat(fixture->rundir, "9-disk-1", 0), ==, 0);
+}
+
+/* The device of a launch file that cannot be read may run: only without the file it cannot. */
+static void test_unreadable(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        static const DeviceName later = { 7, DEVICE_KIND_VIRTIO, 0 };
+        struct rlimit limit, none;
+        struct stat st;
+
+        g_assert_cmpint(run_state_create(fixture->rundir, &name, &launch), ==, 0);
+        g_assert_cmpint(mkdirat(fixture->rundir, "7-virtio-0", 0700), ==, 0);
+        file_make(fixture->rundir, "7-virtio-0/launch", "VERSION=2\n");
+        g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
+        g_assert_cmpuint(fixture->n_found, ==, 1);
+        g_assert_cmpuint(fixture->n_unreadable, ==, 1);
+        g_assert_cmpint(fstatat(fixture->rundir, "7-virtio-0/launch", &st, 0), ==, 0);
+        g_assert_true(run_state_is_claimed(fixture->rundir, &later));
+
+        /* Room for the folders' descriptors, but not for the file's. */
+        g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+        none = (struct rlimit){ (rlim_t)fixture->rundir + 3, limit.rlim_max };
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+        g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+        g_assert_cmpuint(fixture->n_found, ==, 1);
+        g_assert_cmpuint(fixture->n_unreadable, ==, 3);
+        g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/launch", &st, 0), ==, 0);
+
+        g_assert_cmpint(run_state_remove(fixture->rundir, &name), ==, 0);
+        g_assert_cmpint(run_state_remove(fixture->rundir, &later), ==, 0);
 }
 
 int main(int argc, char **argv)
@@ -137,5 +171,7 @@ int main(int argc, char **argv)
                    test_sockets_and_leftovers, fixture_tear_down);
         g_test_add("/run-state/strange-entries", Fixture, NULL, fixture_set_up,
                    test_strange_entries, fixture_tear_down);
+        g_test_add("/run-state/unreadable", Fixture, NULL, fixture_set_up, test_unreadable,
+                   fixture_tear_down);
         return g_test_run();
 }
