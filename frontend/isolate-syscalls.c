@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <systemd/sd-id128.h>
 
@@ -95,6 +96,16 @@ static int rules_add(scmp_filter_ctx filter)
         if (r == 0)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
                                      SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+        /*
+         * The journal's client, when the kernel has no memory for its message: it names a memfd
+         * after the process and passes that instead. It can do without, if the answer is not
+         * ENOSYS, on which it opens a file.
+         */
+        if (r == 0)
+                r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(memfd_create), 0);
+        if (r == 0)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                                     SCMP_A0_32(SCMP_CMP_EQ, PR_GET_NAME));
         /* Memory for the allocator, never code. */
         if (r == 0)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "frontend/isolate.h"
+
+/* Runs attempt() in an isolated process. Returns how that ended, as waitpid() says it. */
+static int isolated_run(int (*attempt)(void))
+{
+        pid_t pid = fork();
+        int status;
+
+        g_assert_cmpint(pid, >=, 0);
+        if (pid == 0)
+                _exit(isolate_syscalls() < 0 ? 99 : attempt());
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        return status;
+}
+
+static int nothing(void)
+{
+        return 0;
+}
+
+static int file_open(void)
+{
+        return open("/dev/null", O_RDONLY | O_CLOEXEC) < 0;
+}
+
+static int process_name_set(void)
+{
+        return prctl(PR_SET_NAME, "another") < 0;
+}
+
+/* sd_journal_sendv(), when a message does not go out. */
+static int journal_fall_back(void)
+{
+        char name[16];
+
+        if (prctl(PR_GET_NAME, name) < 0)
+                return 1;
+        return memfd_create(name, MFD_CLOEXEC) >= 0 || errno != EPERM;
+}
+
+static void test_kills(void)
+{
+        int status;
+
+        g_assert_cmpint(isolated_run(nothing), ==, 0);
+        status = isolated_run(file_open);
+        g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+        status = isolated_run(process_name_set);
+        g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+
+static void test_journal_under_memory_pressure(void)
+{
+        g_assert_cmpint(isolated_run(journal_fall_back), ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/isolate-syscalls/kills", test_kills);
+        g_test_add_func("/isolate-syscalls/journal-under-memory-pressure",
+                        test_journal_under_memory_pressure);
+        return g_test_run();
+}
