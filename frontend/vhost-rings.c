@@ -144,6 +144,8 @@ static void ring_send(VhostRings *rings, uint16_t index, uint32_t base)
                 .device_area = queue->device_area,
         };
 
+        /* Before the backend can begin, since either of us may die at any moment. */
+        rings->progress->begun = 1;
         vhost_set_vring_base(client, index, base);
         vhost_set_vring_address(client, &address);
         vhost_set_vring_call(client, index, rings->call_fd);
@@ -171,8 +173,6 @@ static void ring_next(VhostRings *rings)
                 rings->done(rings->userdata);
                 return;
         }
-        /* Before the backend can begin, since either of us may die at any moment. */
-        rings->progress->begun = 1;
         ring_send(rings, rings->queue, ring_base(rings, rings->queue));
         vhost_barrier(rings->negotiation->client, ring_started, rings);
 }

@@ -11,8 +11,8 @@ import pytest
 from sim.backend import (F_INFLIGHT, GET_INFLIGHT_FD, INFLIGHT, SET_FEATURES, SET_INFLIGHT_FD,
                          SET_MEM_TABLE, SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_ENABLE,
                          SET_VRING_KICK)
-from sim.guest import (ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, NEEDS_RESET,
-                       QUEUE_USED, STATUS)
+from sim.guest import (ACKNOWLEDGE, DRIVER, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK, NEEDS_RESET,
+                       QUEUE_RESET, QUEUE_SEL, QUEUE_USED, RING_RESET, STATUS)
 from sim.load import Load
 from sim.memory import MIB
 from sim.test_backend import descriptors, hang, hangup, refusal, too_long, wrong_request
@@ -180,6 +180,21 @@ def test_a_backend_that_does_not_track_requests(machine):
     backend = machine.scripted_backend()
     machine.frontend().wait_ready()
     driver = machine.disk().start()
+    backend.connection.close()
+    machine.xen.wait_interrupt(1)
+    assert driver.status & NEEDS_RESET
+    driver.start()
+
+
+def test_a_queue_that_was_made_later_is_begun(machine):
+    """No queue was ready at DRIVER_OK: one that is made anew later is as hard to go on with."""
+    backend = machine.scripted_backend()
+    backend.features |= RING_RESET
+    machine.frontend().wait_ready()
+    driver = machine.disk().start(queues=0, wanted=DRIVER_KNOWS | RING_RESET)
+    driver.write(QUEUE_SEL, 0)
+    driver.write(QUEUE_RESET, 1)
+    driver.add_ring(0)
     backend.connection.close()
     machine.xen.wait_interrupt(1)
     assert driver.status & NEEDS_RESET
