@@ -18,7 +18,9 @@ struct VhostClient {
         int error;
         const char *reason;
         VhostQuery waiting[VHOST_WAITING_MAX]; /* a ring: the oldest is at waiting[first] */
+        uint64_t timeouts[VHOST_WAITING_MAX];  /* of each, microseconds */
         unsigned int first, n_waiting;
+        bool mapping;    /* for the next answer the backend maps memory first */
         size_t received; /* bytes of the answer that is being read */
         VhostUserHeader header;
         VhostUserPayload payload;
@@ -39,12 +41,6 @@ static void client_fail(VhostClient *client, int error, const char *reason)
         sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
 }
 
-static uint64_t answer_timeout(const VhostQuery *query)
-{
-        return query->request == VHOST_USER_SET_MEM_TABLE ? VHOST_MEMORY_TIMEOUT_USEC
-                                                          : VHOST_ANSWER_TIMEOUT_USEC;
-}
-
 /* A backend works off one request after the other, so the time runs for the oldest only. */
 static void timer_update(VhostClient *client)
 {
@@ -54,8 +50,7 @@ static void timer_update(VhostClient *client)
                 sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
                 return;
         }
-        sd_event_source_set_time_relative(client->timer,
-                                          answer_timeout(&client->waiting[client->first]));
+        sd_event_source_set_time_relative(client->timer, client->timeouts[client->first]);
         sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
 }
 
@@ -82,6 +77,10 @@ static void waiting_push(VhostClient *client, const VhostQuery *query)
                 return;
         }
         client->waiting[place] = *query;
+        client->timeouts[place] = client->mapping || query->request == VHOST_USER_SET_MEM_TABLE
+                                          ? VHOST_MEMORY_TIMEOUT_USEC
+                                          : VHOST_ANSWER_TIMEOUT_USEC;
+        client->mapping = false;
         client->n_waiting++;
         if (client->n_waiting == 1)
                 timer_update(client);
@@ -130,6 +129,8 @@ void vhost_client_command(VhostClient *client, uint32_t request, const void *pay
         message_send(client, request, client->acks, payload, size, fds, n_fds);
         if (client->acks)
                 waiting_push(client, &(VhostQuery){ .request = request, .kind = VHOST_ANSWER_ACK });
+        else if (request == VHOST_USER_SET_MEM_TABLE)
+                client->mapping = true;
 }
 
 void vhost_client_command_with(VhostClient *client, const VhostQuery *query, const void *payload,

@@ -26,7 +26,8 @@ typedef void (*VhostAnswered)(void *userdata, const VhostUserPayload *payload);
 
 /*
  * How long a backend may take for an answer, counted from the time when it had nothing else to
- * answer. To map a guest's memory takes a hypercall for each page.
+ * answer. To map a guest's memory takes a hypercall for each page: its time is that of the
+ * acknowledgement or, without one, of the next answer.
  */
 #define VHOST_ANSWER_TIMEOUT_USEC UINT64_C(5000000)
 #define VHOST_MEMORY_TIMEOUT_USEC UINT64_C(60000000)

@@ -8,9 +8,9 @@ from operator import attrgetter
 
 import pytest
 
-from sim.backend import (GET_CONFIG, GET_FEATURES, GET_PROTOCOL_FEATURES, GET_QUEUE_NUM,
-                         GET_VRING_BASE, PROTOCOL_FEATURES_BIT, SET_FEATURES, SET_MEM_TABLE,
-                         SET_OWNER, SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_CALL,
+from sim.backend import (F_REPLY_ACK, GET_CONFIG, GET_FEATURES, GET_PROTOCOL_FEATURES,
+                         GET_QUEUE_NUM, GET_VRING_BASE, PROTOCOL_FEATURES_BIT, SET_FEATURES,
+                         SET_MEM_TABLE, SET_OWNER, SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_CALL,
                          SET_VRING_ENABLE, SET_VRING_KICK, SET_VRING_NUM, Hangup)
 from sim.guest import (CONFIG_CHANGED, DEVICE_ID, DRIVER_OK, MAGIC_VALUE, NEEDS_RESET, QUEUE_SEL,
                        QUEUE_USED, SECTOR, STATUS, VERSION_1)
@@ -132,6 +132,30 @@ def test_a_backend_with_less_to_offer_comes_back(machine):
     backend.wait_request(GET_CONFIG)
     disk.start()
     assert disk.features == VERSION_1
+
+
+# Slow.
+
+@pytest.mark.plain_build(reason="waits for long")
+@pytest.mark.parametrize("features", [0, F_REPLY_ACK], ids=["silent", "acknowledging"])
+def test_a_backend_that_maps_for_long(machine, features):
+    """Mapping may take longer than an answer, whether the backend says when it is done or not."""
+    backend = machine.scripted_backend()
+    backend.protocol_features = backend.protocol_features & ~F_REPLY_ACK | features
+    answer = backend.answer
+
+    def answer_slowly(message):
+        if message.request == SET_MEM_TABLE:
+            time.sleep(ANSWER_TIMEOUT + 1)
+        return answer(message)
+    backend.answer = answer_slowly
+    machine.frontend().wait_ready()
+    disk = machine.disk()
+    disk.negotiate()
+    disk.add_ring()
+    disk.vcpu.write(STATUS, disk.status | DRIVER_OK, timeout=HOLD)
+    backend.wait_request(SET_VRING_ENABLE)
+    assert len(backend.connections) == 1
 
 
 # Lies. Each entry replaces the sending of one answer.
