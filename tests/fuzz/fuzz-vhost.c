@@ -74,7 +74,7 @@ static void rings_start(World *world)
                 virtio_break(&world->device);
                 return;
         }
-        vhost_session_start(world->session);
+        g_assert_cmpint(vhost_session_start(world->session), ==, 0);
         g_assert_cmpint(state(world), ==, VHOST_SESSION_STARTING);
 }
 
@@ -428,7 +428,12 @@ static void world_clear(World *world)
 
 static void world_run(World *world, Input *input)
 {
-        const VhostMemory memory = { banks, world->memory_fds, G_N_ELEMENTS(banks) };
+        const VhostMemory memory = {
+                .domid = 1,
+                .banks = banks,
+                .n_banks = G_N_ELEMENTS(banks),
+                .fds = world->memory_fds,
+        };
         char path[PEER_PATH_MAX];
         const VhostSessionParts parts = {
                 .event = world->event,

@@ -61,8 +61,8 @@ def wakeups(dom0, guest):
 def test_guest_works_and_rebinds(dom0, notify):
     notify("kernel")
     disk = make_disk(dom0, "paths")
-    guest = Guest(dom0, "paths", [disk], scripts.WRITE_FILES + scripts.REBIND + "sleep 100\n",
-                  vcpus=2)
+    script = scripts.WRITE_FILES + scripts.REBIND_TRANSPORT + "sleep 100\n"
+    guest = Guest(dom0, "paths", [disk], script, vcpus=2)
     guest.create()
     assert chosen(dom0, guest) == [TEXTS["kernel"]]
     guest.wait_for("guest: done", count=2)
