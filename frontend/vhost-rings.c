@@ -121,7 +121,12 @@ void vhost_rings_forget(VhostRings *rings)
         fd_closep(&rings->grants_fd);
 }
 
-/* A new ring has no area yet, or an empty one: 0. */
+static uint32_t base_new(const VhostRings *rings)
+{
+        return virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED) ? BASE_PACKED : BASE_SPLIT;
+}
+
+/* A new ring has no area yet, or an empty one: 0. Packed rings never go on. */
 static uint32_t ring_base(const VhostRings *rings, uint16_t queue)
 {
         if (virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED))
@@ -310,9 +315,7 @@ void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done)
         rings->done = done;
         rings->queue = queue;
         vhost_set_vring_num(rings->negotiation->client, queue, rings->device->queues[queue].size);
-        ring_send(rings, queue,
-                  virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED) ? BASE_PACKED
-                                                                          : BASE_SPLIT);
+        ring_send(rings, queue, base_new(rings));
         vhost_barrier(rings->negotiation->client, single_started, rings);
 }
 

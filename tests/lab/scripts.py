@@ -60,6 +60,12 @@ while :; do
 done
 """
 
+
+def rounds(guest):
+    """How far a guest that does WORK has come."""
+    return guest.console().count("guest: round")
+
+
 # Takes the disk away from a driver and gives it back, more than once.
 REBIND = MOUNT + """\
 rebind() {  # rebind DEVICE DRIVER TIMES

@@ -17,11 +17,6 @@ def working(dom0):
     return guest
 
 
-def rounds(guest):
-    """How far the guest has come."""
-    return guest.console().count("guest: round")
-
-
 def test_destroy_under_load(dom0, working, figures):
     seconds = working.destroy()
     figures("xl destroy under I/O", f"{seconds:.2f} s")
@@ -31,7 +26,7 @@ def test_destroy_under_load(dom0, working, figures):
 
 def test_reboot(dom0, working):
     first = working.domid()
-    before = rounds(working)
+    before = scripts.rounds(working)
     dom0.check("xl reboot working")
     working.wait_for("sums of /dev/vda are right", count=2)
     working.wait_for("guest: round", count=before + 2)

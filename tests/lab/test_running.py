@@ -35,14 +35,9 @@ def works(running):
     assert "FAILED" not in running.console()
 
 
-def rounds(guest):
-    """How far the guest has come."""
-    return guest.console().count("guest: round")
-
-
 def goes_on(guest, pids):
     """The guest works as before, with the same processes."""
-    guest.wait_for("guest: round", count=rounds(guest) + 3)
+    guest.wait_for("guest: round", count=scripts.rounds(guest) + 3)
     assert guest.pids() == pids
     assert len(pids) == 2
 
