@@ -43,10 +43,13 @@ class Machine:
         """Writes the launch file."""
         (self.folder / "launch").write_text(text)
 
-    def frontend(self, **environment):
-        """Starts a frontend, with these variables. A former one must be dead."""
+    def frontend(self, under=(), **environment):
+        """Starts a frontend, with these variables. A former one must be dead.
+
+        A program that looks into it can run it, with these arguments.
+        """
         frontend = Frontend(self.program, str(self.directory), INSTANCE, self.xen.plug(),
-                            len(self.xen.vcpus), environment)
+                            len(self.xen.vcpus), environment, under)
         self._parts.append(frontend)
         return frontend
 

@@ -21,9 +21,10 @@ NUMBERS = itertools.count(1)  # of all frontends, for the names of their files
 
 
 class Frontend:
-    """One process. What it inherits comes from Xen.plug()."""
+    """One process. What it inherits comes from Xen.plug(). A program may run it: under."""
 
-    def __init__(self, program, run_directory, instance, inherited, n_vcpus, environment=()):
+    def __init__(self, program, run_directory, instance, inherited, n_vcpus, environment=(),
+                 under=()):
         number = next(NUMBERS)
         self._good_ends = {0, -signal.SIGKILL}
         self._ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -33,7 +34,7 @@ class Frontend:
         simulation = ",".join(f"{name}:{fd}" for name, fd in inherited.items())
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [program, "--run-directory", run_directory, instance],
+                [*under, program, "--run-directory", run_directory, instance],
                 env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": notify_path,
                      "XEN_VIRTIO_SIM": f"{simulation},vcpus:{n_vcpus}"} | SANITIZERS
                 | dict(environment),
