@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "frontend/vhost-user.h"
@@ -163,6 +164,44 @@ static void test_flood(Fixture *fixture, gconstpointer data _unused_)
         g_assert_cmpuint(fixture->n_changed, ==, 2 * VHOST_CHANNEL_REQUESTS);
 }
 
+static unsigned int n_descriptors(void)
+{
+        GDir *directory = g_dir_open("/proc/self/fd", 0, NULL);
+        unsigned int n = 0;
+
+        while (g_dir_read_name(directory))
+                n++;
+        g_dir_close(directory);
+        return n;
+}
+
+/* Without descriptors, and on a loop that has ended. Nothing is left of the attempt. */
+static void test_cannot_be_made(void)
+{
+        VhostChannel *channel = NULL;
+        sd_event *event = NULL;
+        struct rlimit limit, none;
+        int backend = -1;
+
+        g_assert_cmpint(sd_event_new(&event), >=, 0);
+        g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+        none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+        g_assert_cmpint(vhost_channel_new(event, &ops, NULL, &backend, &channel), ==, -EMFILE);
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+
+        g_assert_cmpint(sd_event_exit(event, 0), >=, 0);
+        g_assert_cmpint(sd_event_loop(event), ==, 0);
+        for (unsigned int before = n_descriptors(), i = 0; i < 3; i++) {
+                g_assert_cmpint(vhost_channel_new(event, &ops, NULL, &backend, &channel), ==,
+                                -ESTALE);
+                g_assert_cmpuint(n_descriptors(), ==, before);
+        }
+        g_assert_null(channel);
+        g_assert_cmpint(backend, ==, -1);
+        sd_event_unref(event);
+}
+
 #define add(name, function) g_test_add(name, Fixture, NULL, fixture_init, function, fixture_clear)
 
 int main(int argc, char *argv[])
@@ -173,5 +212,6 @@ int main(int argc, char *argv[])
         g_test_add_func("/vhost-channel/end", test_end);
         add("/vhost-channel/backend-that-is-gone", test_backend_that_is_gone);
         add("/vhost-channel/flood", test_flood);
+        g_test_add_func("/vhost-channel/cannot-be-made", test_cannot_be_made);
         return g_test_run();
 }
