@@ -8,14 +8,23 @@ static void driver_started(Device *device)
 {
         device->request_logged = false;
         device_rings_start(device);
-        device->start_held = vhost_session_state(device->session) == VHOST_SESSION_STARTING &&
-                             device_hold_begin(device) >= 0;
+        device->start_held = vhost_session_state(device->session) == VHOST_SESSION_STARTING;
+}
+
+static bool is_stopping(const Device *device)
+{
+        const VhostSessionState state = vhost_session_state(device->session);
+
+        return state == VHOST_SESSION_STOPPING || state == VHOST_SESSION_DRAINING;
 }
 
 static void driver_reset(Device *device)
 {
         device->start_held = false;
         kernel_notify_stop(&device->kernel_notify);
+        /* Who has waited for this backend in vain does not wait again. */
+        if (!is_stopping(device))
+                device_hold_end(device);
         if (!vhost_session_stop(device->session))
                 device_offer_apply(device);
 }
@@ -97,6 +106,7 @@ static bool write_waits(const Device *device, const MmioAccess *access)
         switch (vhost_session_state(device->session)) {
         case VHOST_SESSION_STOPPING:
         case VHOST_SESSION_DRAINING:
+                return !device->hold_over;
         case VHOST_SESSION_CHANGING:
                 return true;
         case VHOST_SESSION_STARTING:
@@ -112,6 +122,14 @@ static bool write_waits(const Device *device, const MmioAccess *access)
         }
 }
 
+static MmioResult write_finish(Device *device, const MmioAccess *access)
+{
+        if (!write_waits(device, access))
+                return MMIO_DONE;
+        device_hold_begin(device);
+        return MMIO_WAIT;
+}
+
 MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret_data)
 {
         VirtioEvent event;
@@ -122,7 +140,7 @@ MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret
                 *ret_data = virtio_mmio_read(device->mmio, access->offset, access->size);
                 return MMIO_DONE;
         }
-        if (write_waits(device, access))
+        if (write_finish(device, access) == MMIO_WAIT)
                 return MMIO_WAIT;
         event = virtio_mmio_write(device->mmio, access->offset, access->size, access->data);
         event_handle(device, event);
@@ -130,7 +148,7 @@ MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret
         if (access->offset == VIRTIO_MMIO_STATUS && device->mmio->device.status == 0 &&
             event.type == VIRTIO_EVENT_NONE)
                 device_offer_apply(device);
-        return write_waits(device, access) ? MMIO_WAIT : MMIO_DONE;
+        return write_finish(device, access);
 }
 
 void device_answered(Device *device)

@@ -36,6 +36,7 @@ struct Device {
 
         bool answering;      /* the driver's accesses are answered, no longer held */
         bool start_held;     /* the driver's DRIVER_OK waits until the rings have started */
+        bool hold_over;      /* what the driver takes back waits no longer for the backend */
         bool ready;          /* the backend has answered at least once */
         bool request_logged; /* the first request since the driver's start has been */
         uint64_t kicks;      /* bit n: queue n is to be kicked once the access is answered */
@@ -54,5 +55,9 @@ void device_offer_apply(Device *device);
 /* Starts the rings, or goes on with them, where the driver wants that and the backend can. */
 void device_rings_start(Device *device);
 
-/* From now on the driver waits for the backend, but no longer than DEVICE_HOLD_USEC. */
-int device_hold_begin(Device *device) _warn_unused_;
+/*
+ * The driver waits for the backend, but no longer than DEVICE_HOLD_USEC from the first time that
+ * this is called; until what it waits for has happened.
+ */
+void device_hold_begin(Device *device);
+void device_hold_end(Device *device);

@@ -104,6 +104,7 @@ static void session_ready(void *userdata, const VhostOffer *offer)
         }
         device_offer_apply(device);
         device->answering = true;
+        device_hold_end(device);
         device_rings_start(device);
         requests_serve(device);
 }
@@ -114,6 +115,7 @@ static void session_started(void *userdata, bool resumed)
         VirtioDevice *virtio = &device->mmio->device;
 
         device->start_held = false;
+        device_hold_end(device);
         if (resumed) {
                 if (log_limit_permit(&device->backend_limit, device_now(device)))
                         log_info(&device->log, "the backend goes on with the rings");
@@ -140,6 +142,7 @@ static void session_stopped(void *userdata)
 {
         Device *device = userdata;
 
+        device_hold_end(device);
         device_offer_apply(device);
         requests_serve(device);
 }
@@ -166,6 +169,8 @@ static void session_lost(void *userdata, int error, const char *reason)
         Device *device = userdata;
         const char *refusal = vhost_session_refusal(device->session);
 
+        if (device->start_held)
+                device_hold_end(device);
         device->start_held = false;
         kernel_notify_stop(&device->kernel_notify);
         if (log_limit_permit(&device->backend_limit, device_now(device)))
@@ -195,27 +200,56 @@ static void backend_called(void *userdata)
         device_interrupt(device);
 }
 
+/* The guest's memory may be written to by who should not: it has no other protection then. */
+static void holder_warn(Device *device)
+{
+        const int32_t holder = vhost_session_holder(device->session);
+
+        if (holder == 0 || !log_limit_permit(&device->backend_limit, device_now(device)))
+                return;
+        if (holder > 0)
+                log_warning(&device->log,
+                            "the backend has not let go of the guest's memory in time: the guest "
+                            "goes on, the device when process %d has ended",
+                            holder);
+        else
+                log_warning(&device->log,
+                            "the backend, whose process is not known here, has not answered in "
+                            "time: it may still have the guest's memory");
+}
+
 /* A guest that waits any longer takes it for a hang: better there is no device than no guest. */
 static int hold_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         Device *device = userdata;
 
-        if (!device->answering)
+        if (!device->answering) {
                 log_error(&device->log,
                           "the backend has not answered in time: the guest sees no device");
-        else if (device->start_held)
+                device->answering = true;
+        } else if (device->start_held) {
                 log_error(&device->log, "the backend has not started in time: the guest goes on");
-        device->answering = true;
-        device->start_held = false;
+                device->start_held = false;
+        } else {
+                holder_warn(device);
+                device->hold_over = true;
+        }
         requests_serve(device);
         return 0;
 }
 
-int device_hold_begin(Device *device)
+void device_hold_begin(Device *device)
 {
-        int r = sd_event_source_set_time_relative(device->hold, DEVICE_HOLD_USEC);
+        if (sd_event_source_get_enabled(device->hold, NULL) > 0)
+                return;
+        sd_event_source_set_time_relative(device->hold, DEVICE_HOLD_USEC);
+        sd_event_source_set_enabled(device->hold, SD_EVENT_ONESHOT);
+}
 
-        return r < 0 ? r : sd_event_source_set_enabled(device->hold, SD_EVENT_ONESHOT);
+void device_hold_end(Device *device)
+{
+        sd_event_source_set_enabled(device->hold, SD_EVENT_OFF);
+        device->hold_over = false;
 }
 
 void device_memory_changed(Device *device)
@@ -330,5 +364,7 @@ int device_serve(Device *device)
         if (!virtio_is_running(&device->mmio->device))
                 vhost_session_stop(device->session);
         vhost_session_open(device->session);
-        return device_hold_begin(device);
+        if (!device->answering)
+                device_hold_begin(device);
+        return 0;
 }

@@ -41,6 +41,7 @@ static const int allowed[] = {
         SCMP_SYS(recvmsg),
         SCMP_SYS(sendmsg),
         SCMP_SYS(connect),
+        SCMP_SYS(pidfd_open),
         SCMP_SYS(close),
         /* The area for requests: looked at, and copied into our own file. */
         SCMP_SYS(fstat),

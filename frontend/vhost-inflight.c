@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "frontend/vhost-peer.h"
 #include "frontend/virtio.h"
 
 /* A descriptor takes 16 bytes in a split queue's area, 32 in a packed one's; a head goes before. */
@@ -109,8 +111,10 @@ uint16_t vhost_inflight_used_index(const VhostProgress *progress, int file, uint
 
 bool vhost_inflight_is_consistent(const VhostProgress *progress, int file)
 {
-        if (progress->begun > 1 ||
-            (progress->reserved[0] | progress->reserved[1] | progress->reserved[2]) != 0)
+        static const uint8_t zero[sizeof(progress->reserved)];
+
+        if (progress->begun > 1 || progress->holder < VHOST_PEER_UNKNOWN ||
+            memcmp(progress->reserved, zero, sizeof(zero)) != 0)
                 return false;
         if (progress->area_size == 0)
                 return true;

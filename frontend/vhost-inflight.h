@@ -23,11 +23,12 @@ typedef struct VhostProgress {
         uint64_t area_size; /* bytes in the file; 0: there is no area */
         uint16_t area_queues;
         uint16_t area_queue_size;
+        int32_t holder;      /* the process that may use the guest's memory: see vhost-peer.h */
         uint8_t begun;       /* 1: a backend may have taken requests from the rings */
-        uint8_t reserved[3]; /* 0 */
+        uint8_t reserved[7]; /* 0 */
 } VhostProgress;
 
-_Static_assert(sizeof(VhostProgress) == 16, "the layout belongs to the device's state");
+_Static_assert(sizeof(VhostProgress) == 24, "the layout belongs to the device's state");
 
 /*
  * Copies the area that a backend has allocated, for so many queues of so many descriptors, into

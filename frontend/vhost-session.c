@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "frontend/vhost-channel.h"
+#include "frontend/vhost-peer.h"
 #include "frontend/vhost-request.h"
 
 /* Between attempts to connect: backends are started at the same time as we are. */
@@ -28,9 +29,11 @@ struct VhostSession {
         VhostSessionState state;
         sd_event_source *retry;
         uint64_t retry_usec;
-        uint64_t drain_deadline; /* CLOCK_MONOTONIC, microseconds */
-        bool resumed;            /* the rings go on where an earlier backend has stopped */
+        bool resumed; /* the rings go on where an earlier backend has stopped */
+        VhostHolder holder;
+        bool holder_told; /* that it keeps another backend away */
         VhostClient *client;
+        VhostPeer peer; /* of this connection, until it is the holder */
         VhostChannel *channel;
         sd_event_source *update; /* of the configuration space, when it has changed */
         uint64_t updated;        /* when it was last; CLOCK_MONOTONIC, microseconds */
@@ -46,6 +49,11 @@ static void session_set_state(VhostSession *session, VhostSessionState state)
 VhostSessionState vhost_session_state(const VhostSession *session)
 {
         return session->state;
+}
+
+int32_t vhost_session_holder(const VhostSession *session)
+{
+        return session->progress->holder;
 }
 
 static uint64_t session_now(const VhostSession *session)
@@ -80,33 +88,32 @@ static void connection_close(VhostSession *session)
         sd_event_source_set_enabled(session->update, SD_EVENT_OFF);
         session->negotiation.client = NULL;
         vhost_rings_forget(&session->rings);
+        vhost_peer_close(&session->peer);
 }
 
-/* The driver's reset is done, as far as the backend goes. */
+/* Nothing of what the driver had is gone on with. Who had its memory may still have it. */
 static void progress_forget(VhostSession *session)
 {
-        *session->progress = (VhostProgress){ 0 };
+        *session->progress = (VhostProgress){ .holder = session->progress->holder };
 }
 
-/*
- * Waits for the proof that the backend has let go of the guest's memory, after the connection was
- * closed. That nobody serves the socket says that the backend is gone; any other failure says
- * nothing, and is tried again until the time is up.
- */
-static void drain_begin(VhostSession *session)
+static void drain_end(VhostSession *session)
 {
-        session_set_state(session, VHOST_SESSION_DRAINING);
-        session->drain_deadline = session_now(session) + VHOST_ANSWER_TIMEOUT_USEC;
-}
-
-static void drain_failed(VhostSession *session, int error)
-{
-        if (error != -ENOENT && error != -ECONNREFUSED &&
-            session_now(session) < session->drain_deadline)
-                return;
-        progress_forget(session);
         session_set_state(session, VHOST_SESSION_DISCONNECTED);
         session->ops->stopped(session->userdata);
+}
+
+/* The process has ended. If it served rings until now, the end of its connection tells, too. */
+static void holder_gone(void *userdata)
+{
+        VhostSession *session = userdata;
+
+        if (session->state != VHOST_SESSION_DISCONNECTED &&
+            session->state != VHOST_SESSION_NEGOTIATING && session->state != VHOST_SESSION_DRAINING)
+                return;
+        connection_close(session);
+        retry_now(session);
+        drain_end(session);
 }
 
 static void session_lost(void *userdata, int error, const char *reason)
@@ -115,10 +122,8 @@ static void session_lost(void *userdata, int error, const char *reason)
 
         connection_close(session);
         retry_schedule(session);
-        if (session->state == VHOST_SESSION_STOPPING)
-                drain_begin(session);
-        else if (session->state == VHOST_SESSION_DRAINING)
-                drain_failed(session, error);
+        if (session->state == VHOST_SESSION_STOPPING || session->state == VHOST_SESSION_DRAINING)
+                session_set_state(session, VHOST_SESSION_DRAINING);
         else
                 session_set_state(session, VHOST_SESSION_DISCONNECTED);
         session->ops->lost(session->userdata, error, reason);
@@ -177,8 +182,7 @@ static void negotiated(void *userdata)
         VhostSession *session = userdata;
 
         fd_closep(&session->negotiation.channel);
-        if (session->state == VHOST_SESSION_DRAINING)
-                progress_forget(session);
+        vhost_holder_release(&session->holder);
         session_set_state(session, VHOST_SESSION_IDLE);
         session->ops->ready(session->userdata, &session->negotiation.offer);
 }
@@ -192,6 +196,11 @@ static int connection_open(VhostSession *session)
         if (fd < 0 ||
             connect(fd, (const struct sockaddr *)&session->address, sizeof(session->address)) < 0)
                 return -errno;
+        session->peer = vhost_peer_of(fd);
+        if (!vhost_holder_admits(&session->holder, &session->peer)) {
+                vhost_peer_close(&session->peer);
+                return -EBUSY;
+        }
         r = vhost_channel_new(session->event, &channel_ops, session, &session->negotiation.channel,
                               &session->channel);
         if (r >= 0)
@@ -202,6 +211,17 @@ static int connection_open(VhostSession *session)
         return r;
 }
 
+/* Another backend than the one that may use the guest's memory; not if that is just ending. */
+static void attempt_refused(VhostSession *session)
+{
+        if (session->holder_told || session->retry_usec < RETRY_MAX_USEC)
+                return;
+        session->holder_told = true;
+        session->ops->lost(
+                session->userdata, -EBUSY,
+                "the process of an earlier one, which may use the guest's memory, lives");
+}
+
 /*
  * A connection may be accepted by a backend that is about to end, so the whole handshake counts as
  * the attempt, not connect() alone.
@@ -209,12 +229,15 @@ static int connection_open(VhostSession *session)
 static int connect_attempt(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         VhostSession *session = userdata;
-        int r = connection_open(session);
+        int r;
 
+        if (session->state == VHOST_SESSION_DRAINING && vhost_session_holder(session) == 0)
+                drain_end(session);
+        r = connection_open(session);
         if (r < 0) {
                 retry_schedule(session);
-                if (session->state == VHOST_SESSION_DRAINING)
-                        drain_failed(session, r);
+                if (r == -EBUSY)
+                        attempt_refused(session);
                 return 0;
         }
         if (session->state == VHOST_SESSION_DISCONNECTED)
@@ -233,6 +256,14 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                 .userdata = parts->userdata,
                 .progress = parts->progress,
                 .retry_usec = RETRY_MIN_USEC,
+                .peer = VHOST_PEER_NONE,
+                .holder = {
+                        .event = parts->event,
+                        .pid = &parts->progress->holder,
+                        .gone = holder_gone,
+                        .userdata = session,
+                        .peer = VHOST_PEER_NONE,
+                },
                 .negotiation = {
                         .type = parts->type,
                         .channel = -1,
@@ -282,6 +313,7 @@ int vhost_session_new(const VhostSessionParts *parts, VhostSession **ret_session
                 vhost_session_free(session);
                 return r;
         }
+        vhost_holder_adopt(&session->holder);
         *ret_session = session;
         return 0;
 }
@@ -291,6 +323,7 @@ VhostSession *vhost_session_free(VhostSession *session)
         if (!session)
                 return NULL;
         connection_close(session);
+        vhost_holder_clear(&session->holder);
         sd_event_source_disable_unref(session->retry);
         sd_event_source_disable_unref(session->update);
         sd_event_unref(session->event);
@@ -334,6 +367,8 @@ int vhost_session_start(VhostSession *session)
         int r;
 
         session->resumed = session->progress->begun;
+        session->holder_told = false;
+        vhost_holder_set(&session->holder, &session->peer);
         r = vhost_rings_start(&session->rings, rings_started);
         if (r < 0)
                 return r;
@@ -347,21 +382,20 @@ static void rings_stopped(void *userdata)
         VhostSession *session = userdata;
 
         connection_close(session);
-        drain_begin(session);
+        session_set_state(session, VHOST_SESSION_DRAINING);
         retry_now(session);
 }
 
 bool vhost_session_stop(VhostSession *session)
 {
+        progress_forget(session);
         switch (session->state) {
         case VHOST_SESSION_DISCONNECTED:
         case VHOST_SESSION_NEGOTIATING:
-                /* Who had the rings was lost, but may not be gone. */
-                if (session->progress->begun)
-                        drain_begin(session);
-                else
-                        progress_forget(session);
-                return session->state == VHOST_SESSION_DRAINING;
+                if (vhost_session_holder(session) == 0)
+                        return false;
+                session_set_state(session, VHOST_SESSION_DRAINING);
+                return true;
         case VHOST_SESSION_STARTING:
                 rings_stopped(session);
                 return true;
@@ -370,7 +404,6 @@ bool vhost_session_stop(VhostSession *session)
                 vhost_rings_stop(&session->rings, rings_stopped);
                 return true;
         case VHOST_SESSION_IDLE:
-                progress_forget(session);
                 return false;
         case VHOST_SESSION_STOPPING:
         case VHOST_SESSION_DRAINING:

@@ -32,17 +32,19 @@ typedef struct VhostSession VhostSession;
  *     Operations: none. Goes on to DRAINING.
  *     Caveats: the backend may still use the rings; the driver must not get an answer before.
  * VHOST_SESSION_DRAINING
- *     Operations: none. Ends with ops.ready, or with ops.stopped where nobody serves the socket.
+ *     Operations: vhost_session_stop(), which changes nothing. Ends with ops.ready, or with
+ *     ops.stopped when the backend's process has.
  *     Caveats: as above. Not every backend waits for the requests that it has begun before it says
  *     that a ring is stopped (QEMU's does not). That it serves a new connection, or that it is
  *     gone, is the only proof that it has let go of the guest's memory; so a reset ends the
- *     connection.
+ *     connection. This may take for ever.
  * VHOST_SESSION_CHANGING
  *     Operations: none. One queue is started or stopped; ends with ops.stopped, in RUNNING.
  *     Caveats: as in STOPPING.
  *
  * When the connection is lost, ops.lost is called, and the session is DISCONNECTED; or DRAINING, if
- * it was that or STOPPING.
+ * it was that or STOPPING. The rings are given to another process only when the one that had them
+ * is gone.
  */
 typedef enum VhostSessionState {
         VHOST_SESSION_DISCONNECTED,
@@ -60,6 +62,8 @@ typedef struct VhostSessionOps {
         void (*ready)(void *userdata, const VhostOffer *offer);
         /* resumed: the rings go on where an earlier backend has stopped */
         void (*started)(void *userdata, bool resumed);
+        /* What was ordered is done; or, while there is no connection, vhost_session_holder() is
+         * gone. */
         void (*stopped)(void *userdata);
         /* The backend has changed its configuration space. */
         void (*config_changed)(void *userdata, const VhostOffer *offer);
@@ -92,6 +96,12 @@ VhostSession *vhost_session_free(VhostSession *session);
 void vhost_session_open(VhostSession *session);
 
 VhostSessionState vhost_session_state(const VhostSession *session);
+
+/*
+ * The process that may use what the rings named, also when its connection has ended: a process id,
+ * VHOST_PEER_UNKNOWN, or 0. It has let go when it serves a new connection (ops.ready) or is gone.
+ */
+int32_t vhost_session_holder(const VhostSession *session);
 
 /*
  * NULL, or why the driver cannot go on with the backend that answered, in state IDLE; or why it

@@ -106,7 +106,7 @@ static void on_stopped(void *userdata)
         if (state(world) == VHOST_SESSION_RUNNING)
                 return;
         g_assert_cmpint(state(world), ==, VHOST_SESSION_DISCONNECTED);
-        g_assert_true(world->resetting);
+        g_assert_cmpint(vhost_session_holder(world->session), ==, 0);
         world->resetting = false;
         offer_apply(world);
 }
@@ -374,7 +374,10 @@ static void do_next(World *world, Input *input)
         settle(world);
 }
 
-/* The backend goes, and one that does it right comes: the driver's reset ends, and all works. */
+/*
+ * The backend goes, and one that does it right comes: the driver's reset ends, and all works. Its
+ * process is ours and lives, so that the reset may not end before.
+ */
 static void recover(World *world)
 {
         peer_leave(&world->peer);
@@ -383,15 +386,18 @@ static void recover(World *world)
                 driver_stop(world);
                 pass_time(world, VHOST_ANSWER_TIMEOUT_USEC);
         }
-        g_assert_cmpint(state(world), ==, VHOST_SESSION_DISCONNECTED);
-        g_assert_false(world->resetting);
         g_assert_cmpuint(world->device.status, ==, 0);
+        if (vhost_session_holder(world->session) != 0)
+                g_assert_cmpint(state(world), ==, VHOST_SESSION_DRAINING);
+        else
+                g_assert_cmpint(state(world), ==, VHOST_SESSION_DISCONNECTED);
 
         world->peer.offer = offer_make(0xff, 2);
         peer_listen(&world->peer);
         pass_time(world, 1000000);
         serve_all(world);
         g_assert_cmpint(state(world), ==, VHOST_SESSION_IDLE);
+        g_assert_false(world->resetting);
         driver_start(world, UINT64_MAX, UINT64_MAX);
         serve_all(world);
         g_assert_cmpint(state(world), ==, VHOST_SESSION_RUNNING);

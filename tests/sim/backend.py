@@ -205,7 +205,7 @@ class ScriptedBackend:
     n_queues = 4
     config = struct.pack("<Q", 2048)
 
-    def __init__(self, socket_path, misbehave=None, times=1):
+    def __init__(self, socket_path, misbehave=None, times=1, listen=socket.socket.listen):
         self.path = socket_path
         self.connections = []
         self.misbehave = misbehave or {}
@@ -215,7 +215,7 @@ class ScriptedBackend:
         self.areas = []  # descriptors of those that were asked for, GET_INFLIGHT_FD
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(socket_path)
-        self._listener.listen()
+        listen(self._listener)
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 

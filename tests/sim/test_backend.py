@@ -321,15 +321,17 @@ def test_lies_while_stopping(machine, lie):
     disk.start()
 
 
-def test_reset_ends_when_the_backend_goes_away(machine):
-    """After the rings are stopped nobody answers any more, and nobody listens."""
-    def last_words(connection, reply):
-        connection.send(reply)
-        backend.stop_listening()
-    backend = machine.scripted_backend(misbehave={GET_VRING_BASE: last_words})
+def test_reset_ends_when_the_backend_dies(machine):
+    """While it is asked to stop the rings."""
+    backend = machine.reference_backend(f"--blk-file={machine.image(MIB)}",
+                                        "--misbehave=get-vring-base:never-answer")
     machine.frontend().wait_ready()
     disk = machine.disk().start()
-    disk.reset(timeout=2)
+    disk.vcpu.begin(STATUS, value=0)
+    time.sleep(0.1)
+    assert disk.vcpu.state == INPROCESS
+    backend.kill()
+    disk.vcpu.finish(timeout=2)
     assert disk.identify() == 2
 
 

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,11 +50,18 @@ static int journal_fall_back(void)
         return memfd_create(name, MFD_CLOEXEC) >= 0 || errno != EPERM;
 }
 
+/* frontend/vhost-peer.h, for each connection. */
+static int process_watch(void)
+{
+        return pidfd_open(getpid(), 0) < 0;
+}
+
 static void test_kills(void)
 {
         int status;
 
         g_assert_cmpint(isolated_run(nothing), ==, 0);
+        g_assert_cmpint(isolated_run(process_watch), ==, 0);
         status = isolated_run(file_open);
         g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
         status = isolated_run(process_name_set);

@@ -155,6 +155,7 @@ static void test_consistent(Fixture *fixture, gconstpointer data _unused_)
         g_assert_true(vhost_inflight_is_consistent(&fixture->progress, fixture->file));
         g_assert_cmpint(adopt(fixture, AREA, 0), ==, 0);
         fixture->progress.begun = 1;
+        fixture->progress.holder = -1;
         good = fixture->progress;
         g_assert_true(vhost_inflight_is_consistent(&good, fixture->file));
 
@@ -165,7 +166,8 @@ static void test_consistent(Fixture *fixture, gconstpointer data _unused_)
                 g_assert_false(vhost_inflight_is_consistent(&bad, fixture->file));                 \
         })
         assert_bad(begun, 2);
-        assert_bad(reserved[2], 1);
+        assert_bad(reserved[6], 1);
+        assert_bad(holder, -2);
         assert_bad(area_size, AREA + 1);
         assert_bad(area_size, UINT64_MAX);
         assert_bad(area_queues, 0);

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the driver takes back is its own again when it is answered: no backend still writes there.
+
+A backend has let go when its process is gone, or when it serves a new connection.
+"""
+
+import os
+import signal
+import time
+
+import pytest
+
+from sim.guest import BLK_IN, SECTOR, STATUS
+from sim.memory import MIB
+from sim.xen import INPROCESS
+
+HOLD = 10.0  # DEVICE_HOLD_USEC
+WHILE = 0.5  # a time in which something must not happen
+SOON = 1.0  # and one in which it must
+
+
+def assert_waits(driver, seconds=WHILE):
+    """The driver's write is not answered in that time."""
+    time.sleep(seconds)
+    assert driver.vcpu.state == INPROCESS
+
+
+def begin_reset(driver):
+    """The driver resets the device, and does not have its answer yet."""
+    driver.vcpu.begin(STATUS, value=0)
+
+
+# The reset of a device. The reference backend is a process of its own.
+
+@pytest.fixture
+def unlinked(machine):
+    """A machine whose backend serves the driver, but can be reached by nobody else any more."""
+    machine.path = machine.image(MIB)
+    machine.start_backend = lambda: machine.reference_backend(f"--blk-file={machine.path}")
+    machine.backend = machine.start_backend()
+    machine.process = machine.frontend().wait_ready()
+    machine.driver = machine.disk().start()
+    os.unlink(machine.socket)
+    return machine
+
+
+def test_reset_waits_for_the_process(unlinked):
+    """That the socket is gone says nothing of who had it."""
+    begin_reset(unlinked.driver)
+    assert_waits(unlinked.driver)
+    unlinked.backend.kill()
+    unlinked.driver.vcpu.finish(timeout=SOON)
+    unlinked.start_backend()
+    assert unlinked.driver.start().read_sectors(0, 1)
+
+
+def test_nobody_else_is_served_meanwhile(unlinked):
+    """Another backend in its place does not get the memory that the first one has."""
+    other = unlinked.start_backend()
+    begin_reset(unlinked.driver)
+    assert_waits(unlinked.driver, 2)
+    assert unlinked.process.log.count("the process of an earlier one") == 1
+    unlinked.backend.kill()
+    unlinked.driver.vcpu.finish(timeout=SOON)
+    assert unlinked.driver.start().read_sectors(0, 1)
+    assert other.process.poll() is None
+
+
+def test_another_backend_does_not_go_on_beside_the_first(unlinked):
+    """Neither do the rings, when only the connection was lost."""
+    os.kill(unlinked.process.pid, signal.SIGKILL)
+    unlinked.process.process.wait()
+    os.kill(unlinked.backend.process.pid, signal.SIGSTOP)
+    unlinked.start_backend()
+    unlinked.frontend()
+    request = unlinked.driver.submit(BLK_IN, 0, SECTOR)
+    unlinked.driver.notify()
+    time.sleep(WHILE)
+    assert not unlinked.driver.rings[0].is_used
+    unlinked.backend.kill()
+    assert unlinked.driver.complete(request)[0] == 0
+
+
+@pytest.mark.parametrize("first", ["frontend", "backend"])
+def test_reset_is_taken_over(unlinked, first):
+    """The next frontend knows for whom the driver waits, and whether that is gone."""
+    begin_reset(unlinked.driver)
+    assert_waits(unlinked.driver)
+    if first == "backend":
+        os.kill(unlinked.process.pid, signal.SIGSTOP)
+        unlinked.backend.kill()
+    unlinked.process.kill()
+    unlinked.frontend()
+    if first == "frontend":
+        assert_waits(unlinked.driver)
+        unlinked.backend.kill()
+    unlinked.driver.vcpu.finish(timeout=SOON)
+    unlinked.start_backend()
+    assert unlinked.driver.start().read_sectors(0, 1)
+
+
+@pytest.mark.plain_build(reason="waits for long")
+def test_reset_does_not_wait_for_ever(unlinked):
+    """The driver may go on, and is warned of; its rings run when the old process is gone."""
+    start = time.monotonic()
+    driver = unlinked.driver
+    driver.vcpu.write(STATUS, 0, timeout=HOLD + 2)
+    assert time.monotonic() - start > HOLD - 1
+    assert unlinked.process.log.count("has not let go of the guest's memory") == 1
+    unlinked.start_backend()
+    driver.start()  # at once: it has waited for that process
+    request = driver.submit(BLK_IN, 0, SECTOR)
+    driver.notify()
+    time.sleep(WHILE)
+    assert not driver.rings[0].is_used
+    driver.start()
+    unlinked.process.kill()
+    frontend = unlinked.frontend()
+    request = driver.submit(BLK_IN, 0, SECTOR)
+    time.sleep(WHILE)
+    assert not driver.rings[0].is_used
+    unlinked.backend.kill()
+    assert driver.complete(request) == (0, unlinked.path.read_bytes()[:SECTOR])
+    assert "goes on with the rings" not in frontend.log
+
+
+@pytest.mark.plain_build(reason="waits for long")
+def test_a_process_that_is_not_known(machine):
+    """Who listened has ended, somebody else has the socket: there is nothing but time."""
+    backend = machine.scripted_backend(listen=listen_in_a_child)
+    frontend = machine.frontend().wait_ready()
+    driver = machine.disk().start()
+    backend.stop_listening()
+    start = time.monotonic()
+    driver.vcpu.write(STATUS, 0, timeout=HOLD + 2)
+    assert time.monotonic() - start > HOLD - 1
+    assert frontend.log.count("whose process is not known here") == 1
+    machine.scripted_backend()
+    driver.start()
+
+
+def listen_in_a_child(listener):
+    """Makes a process that is gone the one that listens."""
+    child = os.fork()
+    if child == 0:
+        listener.listen()
+        os._exit(0)
+    os.waitpid(child, 0)
