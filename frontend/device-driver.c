@@ -96,10 +96,18 @@ static void event_handle(Device *device, VirtioEvent event)
         }
 }
 
+/* Whether the driver takes a queue back, whose memory is its own when it is answered. */
+static bool takes_queue(const MmioAccess *access)
+{
+        return access->offset == VIRTIO_MMIO_QUEUE_RESET ||
+               (access->offset == VIRTIO_MMIO_QUEUE_READY && access->data == 0);
+}
+
 /*
  * A write that takes the backend some time is carried out once; it waits, and so do other vCPUs'
  * writes, and is then repeated, which changes nothing more. While rings go on with another backend
- * the driver does not wait, unless it changes what is being started.
+ * the driver does not wait, unless it changes what is being started, or takes back what the one
+ * before may still have: also if that was lost, or the write was carried out by a former process.
  */
 static bool write_waits(const Device *device, const MmioAccess *access)
 {
@@ -114,6 +122,8 @@ static bool write_waits(const Device *device, const MmioAccess *access)
                        access->offset == VIRTIO_MMIO_QUEUE_RESET;
         case VHOST_SESSION_DISCONNECTED:
         case VHOST_SESSION_NEGOTIATING:
+                return takes_queue(access) && vhost_session_holder(device->session) != 0 &&
+                       !device->hold_over;
         case VHOST_SESSION_IDLE:
         case VHOST_SESSION_RUNNING:
         case _VHOST_SESSION_STATE_MAX:

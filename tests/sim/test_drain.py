@@ -6,14 +6,18 @@ A backend has let go when its process is gone, or when it serves a new connectio
 
 import os
 import signal
+import threading
 import time
 
 import pytest
 
-from sim.guest import BLK_IN, SECTOR, STATUS
+from sim.backend import F_INFLIGHT, GET_VRING_BASE, Hangup
+from sim.guest import (ACKNOWLEDGE, BLK_IN, DRIVER, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK,
+                       QUEUE_READY, QUEUE_RESET, QUEUE_SEL, RING_RESET, SECTOR, STATUS)
 from sim.memory import MIB
 from sim.xen import INPROCESS
 
+RUNNING = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK
 HOLD = 10.0  # DEVICE_HOLD_USEC
 WHILE = 0.5  # a time in which something must not happen
 SOON = 1.0  # and one in which it must
@@ -146,3 +150,90 @@ def listen_in_a_child(listener):
         listener.listen()
         os._exit(0)
     os.waitpid(child, 0)
+
+
+# The reset of a queue. The scripted backend is this process.
+
+@pytest.fixture
+def queues(machine):
+    """A machine with a driver of two queues that can be reset."""
+    machine.backend = machine.scripted_backend()
+    machine.backend.features |= RING_RESET
+    machine.backend.protocol_features |= F_INFLIGHT
+    machine.process = machine.frontend().wait_ready()
+    machine.driver = machine.disk().start(queues=2, wanted=DRIVER_KNOWS | RING_RESET)
+    machine.driver.write(QUEUE_SEL, 1)
+    return machine
+
+
+@pytest.fixture
+def at_work(queues):
+    """The connection is lost, but its backend serves no other one until it is told."""
+    queues.done = threading.Event()
+
+    def work(connection, reply):
+        connection.close()
+        queues.done.wait(HOLD)
+        raise Hangup
+    queues.backend.misbehave = {GET_VRING_BASE: work}
+    yield queues
+    queues.done.set()
+
+
+REGISTERS = {"reset": (QUEUE_RESET, 1), "ready": (QUEUE_READY, 0)}
+
+
+@pytest.mark.parametrize("how", REGISTERS)
+def test_queue_reset_when_the_connection_is_lost(at_work, how):
+    register, value = REGISTERS[how]
+    at_work.driver.vcpu.begin(register, value=value)
+    assert_waits(at_work.driver)
+    at_work.done.set()
+    at_work.driver.vcpu.finish(timeout=SOON)
+    assert at_work.driver.read(QUEUE_READY) == 0
+
+
+@pytest.mark.parametrize("how", REGISTERS)
+def test_queue_reset_while_the_backend_is_away(queues, how):
+    """Who was lost may not be gone."""
+    register, value = REGISTERS[how]
+    queues.backend.stop_listening()
+    queues.backend.connection.close()
+    queues.backend.wait_for(lambda: queues.backend.connection.closed, "end")
+    queues.driver.vcpu.begin(register, value=value)
+    assert_waits(queues.driver)
+    backend = queues.scripted_backend()
+    backend.features, backend.protocol_features = (queues.backend.features,
+                                                   queues.backend.protocol_features)
+    queues.driver.vcpu.finish(timeout=SOON)
+    assert queues.driver.read(QUEUE_READY) == 0
+    assert queues.driver.status == RUNNING
+
+
+@pytest.mark.parametrize("how", REGISTERS)
+def test_queue_reset_is_taken_over(at_work, how):
+    register, value = REGISTERS[how]
+    at_work.driver.vcpu.begin(register, value=value)
+    assert_waits(at_work.driver)
+    at_work.process.kill()
+    at_work.frontend()
+    assert_waits(at_work.driver)
+    at_work.done.set()
+    at_work.driver.vcpu.finish(timeout=SOON)
+    assert at_work.driver.read(QUEUE_READY) == 0
+
+
+@pytest.mark.plain_build(reason="waits for long")
+def test_queue_reset_does_not_wait_for_ever(queues):
+    """What does not take anything back does not wait at all."""
+    queues.backend.stop_listening()
+    queues.backend.connection.close()
+    queues.backend.wait_for(lambda: queues.backend.connection.closed, "end")
+    start = time.monotonic()
+    queues.driver.notify()
+    queues.driver.write(QUEUE_SEL, 1)
+    assert time.monotonic() - start < SOON
+    queues.driver.vcpu.write(QUEUE_RESET, 1, timeout=HOLD + 2)
+    assert time.monotonic() - start > HOLD - 1
+    assert queues.process.log.count("has not let go of the guest's memory") == 1
+    queues.driver.add_ring(1)
