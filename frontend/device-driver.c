@@ -70,11 +70,10 @@ static void event_handle(Device *device, VirtioEvent event)
                 driver_reset(device);
                 break;
         case VIRTIO_EVENT_QUEUE_START:
-                if (vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
-                        break;
                 vhost_session_queue_start(device->session, event.queue);
                 /* For what it holds already. A kick that comes too early is not lost. */
-                device->kicks |= UINT64_C(1) << event.queue;
+                if (vhost_session_state(device->session) == VHOST_SESSION_CHANGING)
+                        device->kicks |= UINT64_C(1) << event.queue;
                 break;
         case VIRTIO_EVENT_QUEUE_STOP:
                 kernel_notify_queue_stop(&device->kernel_notify, event.queue);

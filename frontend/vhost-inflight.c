@@ -94,19 +94,53 @@ VhostUserInflight vhost_inflight_describe(const VhostProgress *progress)
         };
 }
 
+/*
+ * Reads the head of a queue's part of the area. Returns where that part begins, or -1: there is
+ * none, or the backend has cut the file.
+ */
+static off_t part_find(const VhostProgress *progress, int file, uint16_t queue,
+                       VhostUserInflightSplit *ret_head)
+{
+        off_t start;
+
+        if (progress->area_size == 0 || queue >= progress->area_queues)
+                return -1;
+        start = (off_t)(progress->area_size / progress->area_queues * queue);
+        return pread(file, ret_head, sizeof(*ret_head), start) == sizeof(*ret_head) ? start : -1;
+}
+
 uint16_t vhost_inflight_used_index(const VhostProgress *progress, int file, uint16_t queue)
 {
         VhostUserInflightSplit head;
-        uint64_t stride;
 
-        if (progress->area_size == 0 || queue >= progress->area_queues)
-                return 0;
-        stride = progress->area_size / progress->area_queues;
-        /* The backend may have cut the file: then this tells nothing. */
-        if (pread(file, &head, sizeof(head), (off_t)(stride * queue)) != sizeof(head) ||
-            head.version == 0)
+        if (part_find(progress, file, queue, &head) < 0 || head.version == 0)
                 return 0;
         return head.used_index;
+}
+
+void vhost_inflight_clear(const VhostProgress *progress, int file, uint16_t queue)
+{
+        static const char zero[COPY_SIZE];
+        VhostUserInflightSplit head;
+        const off_t start = part_find(progress, file, queue, &head);
+        uint64_t left;
+
+        if (start < 0)
+                return;
+        left = progress->area_size / progress->area_queues - sizeof(head);
+        for (off_t place = start + (off_t)sizeof(head); left > 0;) {
+                const ssize_t n =
+                        pwrite(file, zero, left < sizeof(zero) ? left : sizeof(zero), place);
+
+                if (n <= 0)
+                        return;
+                place += n;
+                left -= (uint64_t)n;
+        }
+        /* Last: a backend that finds no version takes the rest for empty, as it is then. */
+        head.version = head.last_batch_head = head.used_index = 0;
+        if (pwrite(file, &head, sizeof(head), start) < 0)
+                return;
 }
 
 bool vhost_inflight_is_consistent(const VhostProgress *progress, int file)

@@ -50,5 +50,11 @@ VhostUserInflight vhost_inflight_describe(const VhostProgress *progress);
  */
 uint16_t vhost_inflight_used_index(const VhostProgress *progress, int file, uint16_t queue);
 
+/*
+ * Forgets what was noted of a split queue's requests: its ring is made anew. What a backend has
+ * said of the queue when it allocated the area stays. The queue must not run.
+ */
+void vhost_inflight_clear(const VhostProgress *progress, int file, uint16_t queue);
+
 /* Whether a record that was kept can be true, with this file. Its bytes may be anything. */
 bool vhost_inflight_is_consistent(const VhostProgress *progress, int file);

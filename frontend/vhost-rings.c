@@ -302,6 +302,13 @@ void vhost_rings_stop(VhostRings *rings, VhostRingsDone done)
         stop_next(rings);
 }
 
+/* Packed rings never go on. */
+void vhost_ring_forget(VhostRings *rings, uint16_t queue)
+{
+        if (!virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED))
+                vhost_inflight_clear(rings->progress, rings->progress_file, queue);
+}
+
 static void single_started(void *userdata, const VhostUserPayload *payload _unused_)
 {
         VhostRings *rings = userdata;

@@ -54,6 +54,9 @@ void vhost_rings_forget(VhostRings *rings);
 /* Stops all queues that were started, and resets the device. */
 void vhost_rings_stop(VhostRings *rings, VhostRingsDone done);
 
+/* A queue is not the one any more that backends have begun with. It must not run. */
+void vhost_ring_forget(VhostRings *rings, uint16_t queue);
+
 /* Starts a queue that the driver has made anew, or stops one; the others go on. */
 void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done);
 void vhost_ring_stop(VhostRings *rings, uint16_t queue, VhostRingsDone done);

@@ -424,6 +424,9 @@ static void ring_changed(void *userdata)
 
 void vhost_session_queue_start(VhostSession *session, uint16_t queue)
 {
+        vhost_ring_forget(&session->rings, queue);
+        if (session->state != VHOST_SESSION_RUNNING)
+                return;
         session_set_state(session, VHOST_SESSION_CHANGING);
         vhost_ring_start(&session->rings, queue, ring_changed);
 }

@@ -123,8 +123,13 @@ int vhost_session_start(VhostSession *session) _warn_unused_;
  */
 bool vhost_session_stop(VhostSession *session);
 
-/* Starts a queue that the driver has made anew, or stops one; in state RUNNING. */
+/*
+ * The driver has made a queue anew: forgets how far the one before has come. Starts it in state
+ * RUNNING; in other states that is left to vhost_session_start().
+ */
 void vhost_session_queue_start(VhostSession *session, uint16_t queue);
+
+/* Stops a queue; in state RUNNING. */
 void vhost_session_queue_stop(VhostSession *session, uint16_t queue);
 
 /*

@@ -226,11 +226,9 @@ static void driver_stop(World *world)
 
 static void queue_event(World *world, VirtioEvent event)
 {
-        if (state(world) != VHOST_SESSION_RUNNING)
-                return;
         if (event.type == VIRTIO_EVENT_QUEUE_START)
                 vhost_session_queue_start(world->session, event.queue);
-        else if (event.type == VIRTIO_EVENT_QUEUE_STOP)
+        else if (event.type == VIRTIO_EVENT_QUEUE_STOP && state(world) == VHOST_SESSION_RUNNING)
                 vhost_session_queue_stop(world->session, event.queue);
 }
 

@@ -6,12 +6,14 @@ A backend has let go when its process is gone, or when it serves a new connectio
 
 import os
 import signal
+import struct
 import threading
 import time
 
 import pytest
 
-from sim.backend import F_INFLIGHT, GET_VRING_BASE, Hangup
+from sim.backend import (F_INFLIGHT, GET_VRING_BASE, SET_INFLIGHT_FD, SET_VRING_BASE,
+                         SET_VRING_ENABLE, Hangup)
 from sim.guest import (ACKNOWLEDGE, BLK_IN, DRIVER, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK,
                        QUEUE_READY, QUEUE_RESET, QUEUE_SEL, RING_RESET, SECTOR, STATUS)
 from sim.memory import MIB
@@ -237,3 +239,36 @@ def test_queue_reset_does_not_wait_for_ever(queues):
     assert time.monotonic() - start > HOLD - 1
     assert queues.process.log.count("has not let go of the guest's memory") == 1
     queues.driver.add_ring(1)
+
+
+# What was noted of a queue's requests.
+
+PART = 16 * 256 + 64  # of an area, as the scripted backend makes it
+HEAD = struct.Struct("<QHHHH")  # features, version, descriptors, last batch, used index
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["there", "away"])
+def test_a_new_ring_has_no_requests(queues, away):
+    """A backend finds nothing of those of the ring before, whoever starts it."""
+    backend, driver = queues.backend, queues.driver
+    area = backend.wait_request(SET_INFLIGHT_FD).fds[0]
+    driver.write(QUEUE_RESET, 1)
+    noted = HEAD.pack(5, 1, 256, 9, 77) + b"\1" * (PART - HEAD.size)
+    os.pwrite(area, noted * 4, 0)
+    if away:
+        backend.stop_listening()
+        backend.connection.close()
+        backend.wait_for(lambda: backend.connection.closed, "end")
+    driver.add_ring(1)
+    if away:
+        backend = queues.scripted_backend()
+        backend.features, backend.protocol_features = (queues.backend.features,
+                                                       queues.backend.protocol_features)
+        backend.wait_for(lambda: backend.connections and
+                         backend.connection.requests().count(SET_VRING_ENABLE) == 2, "rings")
+    bases = [message.state for message in backend.connection.messages
+             if message.request == SET_VRING_BASE]
+    assert bases[-1] == (1, 0)
+    parts = [os.pread(area, PART, number * PART) for number in range(4)]
+    assert parts[1] == HEAD.pack(5, 0, 256, 0, 0) + bytes(PART - HEAD.size)
+    assert parts[0] == parts[2] == parts[3] == noted

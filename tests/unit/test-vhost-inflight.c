@@ -148,6 +148,34 @@ static void test_used_index(Fixture *fixture, gconstpointer data _unused_)
         g_assert_cmpuint(vhost_inflight_used_index(&fixture->progress, fixture->file, 1), ==, 0);
 }
 
+static void test_clear(Fixture *fixture, gconstpointer data _unused_)
+{
+        const VhostUserInflightSplit used = { 5, 1, SIZE, 9, 77 }, unused = { 5, 0, SIZE, 0, 0 };
+        char before[AREA], after[AREA];
+        struct stat status;
+
+        vhost_inflight_clear(&fixture->progress, fixture->file, 0);
+        g_assert_cmpint(adopt(fixture, AREA, 0), ==, 0);
+        memset(before, 1, sizeof(before));
+        memcpy(before + STRIDE, &used, sizeof(used));
+        g_assert_cmpint(pwrite(fixture->file, before, AREA, 0), ==, AREA);
+        vhost_inflight_clear(&fixture->progress, fixture->file, QUEUES);
+        g_assert_cmpint(pread(fixture->file, after, AREA, 0), ==, AREA);
+        g_assert_cmpmem(after, AREA, before, AREA);
+
+        vhost_inflight_clear(&fixture->progress, fixture->file, 1);
+        memset(before + STRIDE, 0, STRIDE);
+        memcpy(before + STRIDE, &unused, sizeof(unused));
+        g_assert_cmpint(pread(fixture->file, after, AREA, 0), ==, AREA);
+        g_assert_cmpmem(after, AREA, before, AREA);
+
+        /* A backend has cut the file. */
+        g_assert_cmpint(ftruncate(fixture->file, STRIDE + 1), ==, 0);
+        vhost_inflight_clear(&fixture->progress, fixture->file, 1);
+        g_assert_cmpint(fstat(fixture->file, &status), ==, 0);
+        g_assert_cmpint(status.st_size, ==, STRIDE + 1);
+}
+
 static void test_consistent(Fixture *fixture, gconstpointer data _unused_)
 {
         VhostProgress good;
@@ -187,6 +215,7 @@ int main(int argc, char *argv[])
         add("/vhost-inflight/sizes", test_sizes);
         add("/vhost-inflight/descriptors", test_descriptors);
         add("/vhost-inflight/used-index", test_used_index);
+        add("/vhost-inflight/clear", test_clear);
         add("/vhost-inflight/consistent", test_consistent);
         return g_test_run();
 }
