@@ -10,6 +10,12 @@
 
 #include "common/macros.h"
 
+/* The types that something else has to know by name. */
+#define VIRTIO_ID_NET   1
+#define VIRTIO_ID_BLK   2
+#define VIRTIO_ID_VSOCK 19
+#define VIRTIO_ID_FS    26
+
 typedef struct DeviceType {
         uint32_t id;              /* virtio device id */
         const char *name;         /* as in our configuration, "blk" */

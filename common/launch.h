@@ -7,7 +7,11 @@
  * The orchestrator writes it once, after it has claimed the device's MMIO range, and before it
  * starts a process. The frontend reads from it what to adopt; an orchestrator that starts later
  * reads from it what was claimed. It is a list of KEY=VALUE lines; it is written atomically, and
- * every key stands in it exactly once.
+ * every key stands in it exactly once, but for those of the configuration space: each may be left
+ * out, and stands only in the file of a device whose space has it.
+ *
+ * A reader refuses keys that it does not know. So a new key that may be left out needs no new
+ * version: files without it mean what they meant, and no file is read wrongly.
  */
 
 #include <stdbool.h>
@@ -23,6 +27,25 @@
 /* Guest-physical space that the device's registers take; libxl places devices this far apart. */
 #define VIRTIO_MMIO_RANGE_SIZE 0x200U
 
+#define LAUNCH_CONFIG_SIZE 256 /* bytes of a configuration space, at most */
+#define LAUNCH_MAC_SIZE    6
+#define LAUNCH_FS_TAG_SIZE 36
+
+/*
+ * What is to stand in the device's configuration space, whatever its backend says, or because it
+ * says nothing. 0 or empty: the file does not say. frontend/config-space.h has what comes of it.
+ */
+typedef struct LaunchConfig {
+        uint8_t net_mac[LAUNCH_MAC_SIZE];    /* unicast, and not 0 */
+        uint16_t net_mtu;                    /* 68 to 65535 */
+        uint16_t net_queue_pairs;            /* 1 to 31, and a control queue behind them */
+        char fs_tag[LAUNCH_FS_TAG_SIZE + 1]; /* without control characters; ends with a NUL */
+        uint16_t fs_request_queues;          /* 1 to 63 */
+        uint32_t vsock_cid;                  /* 3 to 0xfffffffe: the others are reserved */
+        uint16_t bytes_offset, bytes_size;   /* these bytes, at this offset; within the space */
+        uint8_t bytes[LAUNCH_CONFIG_SIZE];
+} LaunchConfig;
+
 typedef struct Launch {
         char uuid[LAUNCH_UUID_SIZE]; /* the domain's, since domids are used again */
         uint16_t server;             /* the claimed IOREQ server (ioservid_t) */
@@ -31,14 +54,15 @@ typedef struct Launch {
         uint32_t device_id;          /* virtio device id, 1 to 63 */
         uint64_t memory_kib;         /* guest RAM at most (static-max), whole pages, not 0 */
         bool grant_usage;            /* the guest's driver hands out grants, not addresses */
+        LaunchConfig config;         /* keys of another device type are not accepted */
 } Launch;
 
 /*
  * Reads and checks the text of a launch file. text need not be terminated.
  *
- * Returns 0; -EINVAL if a key is missing, unknown, repeated or malformed; -ERANGE if a value is out
- * of its range; -EPROTO if the file's version is not ours. ret_key, if not NULL, is then the key at
- * fault (a constant string, or "" where none can be named).
+ * Returns 0; -EINVAL if a key is missing, unknown, repeated, malformed or another device type's;
+ * -ERANGE if a value is out of its range; -EPROTO if the file's version is not ours. ret_key, if
+ * not NULL, is then the key at fault (a constant string, or "" where none can be named).
  */
 int launch_parse(const char *text, size_t size, Launch *ret_launch,
                  const char **ret_key) _warn_unused_;

@@ -34,20 +34,45 @@ static void assert_launch_equal(const Launch *a, const Launch *b)
         g_assert_cmpuint(a->device_id, ==, b->device_id);
         g_assert_cmpuint(a->memory_kib, ==, b->memory_kib);
         g_assert_cmpint(a->grant_usage, ==, b->grant_usage);
+        g_assert_cmpmem(&a->config, sizeof(a->config), &b->config, sizeof(b->config));
+}
+
+/* All that a type's file can hold. */
+static void config_fill(Launch *launch)
+{
+        LaunchConfig *config = &launch->config;
+
+        if (launch->device_id == 1) {
+                memcpy(config->net_mac, "\x02\x00\xff\x0a\xA0\x01", LAUNCH_MAC_SIZE);
+                config->net_mtu = 65535;
+                config->net_queue_pairs = 31;
+        } else if (launch->device_id == 26) {
+                memset(config->fs_tag, '=', LAUNCH_FS_TAG_SIZE);
+                config->fs_request_queues = 63;
+        } else if (launch->device_id == 19) {
+                config->vsock_cid = 0xfffffffe;
+        }
+        config->bytes_size = LAUNCH_CONFIG_SIZE;
+        for (unsigned int i = 0; i < LAUNCH_CONFIG_SIZE; i++)
+                config->bytes[i] = (uint8_t)i;
 }
 
 static void test_round_trip(void)
 {
-        Launch most = example, launches[2];
+        static const uint32_t device_ids[] = { 1, 19, 26, 63 };
+        Launch most = example, launches[1 + G_N_ELEMENTS(device_ids)];
 
         most.server = UINT16_MAX;
         most.base = (UINT64_C(1) << 48) - VIRTIO_MMIO_RANGE_SIZE;
         most.irq = 1019;
-        most.device_id = 63;
         most.memory_kib = UINT64_C(1019) << 20;
         most.grant_usage = false;
         launches[0] = example;
-        launches[1] = most;
+        for (size_t i = 0; i < G_N_ELEMENTS(device_ids); i++) {
+                most.device_id = device_ids[i];
+                launches[i + 1] = most;
+                config_fill(&launches[i + 1]);
+        }
 
         for (size_t i = 0; i < G_N_ELEMENTS(launches); i++) {
                 char text[LAUNCH_FILE_LIMIT];
@@ -194,6 +219,133 @@ static void test_bad_sizes(void)
         g_assert_cmpint(launch_parse(with_nul, sizeof(with_nul) - 1, &launch, NULL), ==, -EINVAL);
 }
 
+/* The good text of a type, with a line more. */
+static int config_parse(const char *device_id, const char *line, Launch *ret_launch,
+                        const char **ret_key)
+{
+        g_autofree char *id = g_strdup_printf("DEVICE_ID=%s", device_id);
+        g_autofree char *good = text_with("DEVICE_ID", id);
+        g_autofree char *text = g_strdup_printf("%s%s\n", good, line);
+
+        g_test_message("%s: \"%s\"", device_id, line);
+        return launch_parse(text, strlen(text), ret_launch, ret_key);
+}
+
+static void test_config(void)
+{
+        Launch launch;
+
+        g_assert_cmpint(config_parse("1",
+                                     "NET_MAC=00:16:3e:0A:bC:ff\nNET_MTU=68\nNET_QUEUE_PAIRS=1",
+                                     &launch, NULL),
+                        ==, 0);
+        g_assert_cmpmem(launch.config.net_mac, 6, "\x00\x16\x3e\x0a\xbc\xff", 6);
+        g_assert_cmpuint(launch.config.net_mtu, ==, 68);
+        g_assert_cmpuint(launch.config.net_queue_pairs, ==, 1);
+        g_assert_cmpint(
+                config_parse("26", "FS_TAG=a \xc3\xa4=b\nFS_REQUEST_QUEUES=0x2", &launch, NULL), ==,
+                0);
+        g_assert_cmpstr(launch.config.fs_tag, ==, "a \xc3\xa4=b");
+        g_assert_cmpuint(launch.config.fs_request_queues, ==, 2);
+        g_assert_cmpint(config_parse("19", "VSOCK_CID=3", &launch, NULL), ==, 0);
+        g_assert_cmpuint(launch.config.vsock_cid, ==, 3);
+        g_assert_cmpint(config_parse("63", "CONFIG=0xfe:0aF9", &launch, NULL), ==, 0);
+        g_assert_cmpuint(launch.config.bytes_offset, ==, 0xfe);
+        g_assert_cmpuint(launch.config.bytes_size, ==, 2);
+        g_assert_cmpmem(launch.config.bytes, 2, "\x0a\xf9", 2);
+
+        /* Files without these keys are as good as they were, and nothing is said then. */
+        g_assert_cmpint(config_parse("1", "", &launch, NULL), ==, 0);
+        g_assert_cmpmem(&launch.config, sizeof(launch.config), &example.config,
+                        sizeof(example.config));
+}
+
+static const struct {
+        const char *device_id, *line;
+        int result;
+} bad_config[] = {
+        { "1", "NET_MAC=", -EINVAL },
+        { "1", "NET_MAC=00:16:3e:00:00:0", -EINVAL },
+        { "1", "NET_MAC=00:16:3e:00:00:011", -EINVAL },
+        { "1", "NET_MAC=00:16:3e:00:00:0g", -EINVAL },
+        { "1", "NET_MAC=00:16:3e:00:00: 1", -EINVAL },
+        { "1", "NET_MAC=00-16-3e-00-00-01", -EINVAL },
+        { "1", "NET_MAC=00:16:3e:00:00001", -EINVAL },
+        { "1", "NET_MAC=01:16:3e:00:00:01", -ERANGE }, /* a group's */
+        { "1", "NET_MAC=ff:ff:ff:ff:ff:ff", -ERANGE },
+        { "1", "NET_MAC=00:00:00:00:00:00", -ERANGE },
+        { "1", "NET_MAC=00:16:3e:00:00:01\nNET_MAC=00:16:3e:00:00:01", -EINVAL },
+        { "1", "NET_MTU=", -EINVAL },
+        { "1", "NET_MTU=67", -ERANGE },
+        { "1", "NET_MTU=65536", -ERANGE },
+        { "1", "NET_MTU=0", -ERANGE },
+        { "1", "NET_MTU=1500 ", -EINVAL },
+        { "1", "NET_QUEUE_PAIRS=0", -ERANGE },
+        { "1", "NET_QUEUE_PAIRS=32", -ERANGE },
+        { "1", "NET_QUEUE_PAIRS=-1", -EINVAL },
+        { "26", "FS_TAG=", -ERANGE },
+        { "26", "FS_TAG=0123456789012345678901234567890123456", -ERANGE },
+        { "26", "FS_TAG=a\tb", -EINVAL },
+        { "26", "FS_TAG=a\x7f", -EINVAL },
+        { "26", "FS_REQUEST_QUEUES=0", -ERANGE },
+        { "26", "FS_REQUEST_QUEUES=64", -ERANGE },
+        { "26", "FS_REQUEST_QUEUES=one", -EINVAL },
+        { "19", "VSOCK_CID=2", -ERANGE }, /* the host */
+        { "19", "VSOCK_CID=0xffffffff", -ERANGE },
+        { "19", "VSOCK_CID=0x100000003", -ERANGE },
+        { "19", "VSOCK_CID=3.0", -EINVAL },
+        { "2", "CONFIG=", -EINVAL },
+        { "2", "CONFIG=00", -EINVAL },
+        { "2", "CONFIG=:00", -EINVAL },
+        { "2", "CONFIG=0:", -EINVAL },
+        { "2", "CONFIG=0:0", -EINVAL },
+        { "2", "CONFIG=0:0x00", -EINVAL },
+        { "2", "CONFIG=0:00 01", -EINVAL },
+        { "2", "CONFIG=0:00:01", -EINVAL },
+        { "2", "CONFIG=-1:00", -EINVAL },
+        { "2", "CONFIG=0000000:00", -EINVAL },
+        { "2", "CONFIG=256:00", -ERANGE },
+        { "2", "CONFIG=255:0001", -ERANGE },
+        /* Another type's. */
+        { "2", "NET_MAC=00:16:3e:00:00:01", -EINVAL },
+        { "26", "NET_MTU=1500", -EINVAL },
+        { "63", "NET_QUEUE_PAIRS=1", -EINVAL },
+        { "1", "FS_TAG=tag", -EINVAL },
+        { "19", "FS_REQUEST_QUEUES=1", -EINVAL },
+        { "1", "VSOCK_CID=3", -EINVAL },
+};
+
+static void test_bad_config(void)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(bad_config); i++) {
+                g_autofree char *name = g_strdup(bad_config[i].line);
+                const char *key = NULL;
+                Launch launch = example;
+
+                *strchr(name, '=') = '\0';
+                g_assert_cmpint(
+                        config_parse(bad_config[i].device_id, bad_config[i].line, &launch, &key),
+                        ==, bad_config[i].result);
+                g_assert_cmpstr(key, ==, name);
+                assert_launch_equal(&launch, &example); /* untouched */
+        }
+}
+
+/* Bytes that do not fit are refused, however many. */
+static void test_long_config(void)
+{
+        g_autofree char *digits = g_strnfill(2 * LAUNCH_CONFIG_SIZE + 2, 'a');
+        g_autofree char *line = g_strdup_printf("CONFIG=0:%s", digits);
+        const char *key = NULL;
+        Launch launch;
+
+        g_assert_cmpint(config_parse("2", line, &launch, &key), ==, -ERANGE);
+        g_assert_cmpstr(key, ==, "CONFIG");
+        line[strlen(line) - 2] = '\0';
+        g_assert_cmpint(config_parse("2", line, &launch, &key), ==, 0);
+        g_assert_cmpuint(launch.config.bytes_size, ==, LAUNCH_CONFIG_SIZE);
+}
+
 /* Random bytes put into a good text: the result may be anything, but an accepted one is in range.
  */
 static void test_mutations(void)
@@ -249,6 +401,9 @@ int main(int argc, char *argv[])
         g_test_add_func("/launch/round-trip", test_round_trip);
         g_test_add_func("/launch/accepts", test_accepts);
         g_test_add_func("/launch/bad-values", test_bad_values);
+        g_test_add_func("/launch/config", test_config);
+        g_test_add_func("/launch/bad-config", test_bad_config);
+        g_test_add_func("/launch/long-config", test_long_config);
         g_test_add_func("/launch/bad-texts", test_bad_texts);
         g_test_add_func("/launch/bad-sizes", test_bad_sizes);
         g_test_add_func("/launch/mutations", test_mutations);
