@@ -175,8 +175,8 @@ static void session_lost(void *userdata, int error, const char *reason)
         kernel_notify_stop(&device->kernel_notify);
         if (log_limit_permit(&device->backend_limit, device_now(device)))
                 log_error_errno(&device->log, error, "lost the backend: %s", reason);
-        if (refusal && virtio_is_running(&device->mmio->device))
-                device_break(device, refusal);
+        if ((refusal || error == -EACCES) && virtio_is_running(&device->mmio->device))
+                device_break(device, refusal ? refusal : reason);
         requests_serve(device);
 }
 

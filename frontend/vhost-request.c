@@ -195,6 +195,11 @@ void vhost_set_status(VhostClient *client, uint8_t status)
         vhost_client_command(client, VHOST_USER_SET_STATUS, &payload, sizeof(payload), NULL, 0);
 }
 
+void vhost_get_status(VhostClient *client, VhostAnswered answered, void *userdata)
+{
+        u64_query(client, VHOST_USER_GET_STATUS, answered, userdata);
+}
+
 /* Requests are worked off in order, so the answer to the last one stands for all. */
 void vhost_barrier(VhostClient *client, VhostAnswered answered, void *userdata)
 {

@@ -55,9 +55,13 @@ void vhost_get_inflight(VhostClient *client, uint16_t n_queues, uint16_t queue_s
                         VhostAnswered answered, void *userdata);
 void vhost_set_inflight(VhostClient *client, const VhostUserInflight *inflight, int fd);
 
-/* Makes the device what it was after SET_OWNER; tells it the driver's status (virtio 1.3, 2.1). */
+/*
+ * Makes the device what it was after SET_OWNER; tells it the driver's status (virtio 1.3, section
+ * 2.1); asks for it: a backend that does not accept the driver's features has cleared FEATURES_OK.
+ */
 void vhost_reset_device(VhostClient *client);
 void vhost_set_status(VhostClient *client, uint8_t status);
+void vhost_get_status(VhostClient *client, VhostAnswered answered, void *userdata);
 
 /* Calls answered, with a payload that means nothing, when all sent so far has been worked off. */
 void vhost_barrier(VhostClient *client, VhostAnswered answered, void *userdata);

@@ -218,20 +218,40 @@ static void area_answered(void *userdata, const VhostUserPayload *payload)
         area_send(rings);
 }
 
+/* Features are sent at DRIVER_OK, since a driver may start over until then; it has FEATURES_OK. */
+static void status_answered(void *userdata, const VhostUserPayload *payload)
+{
+        const VhostNegotiation *negotiation = ((VhostRings *)userdata)->negotiation;
+
+        if (!(payload->u64 & VIRTIO_STATUS_FEATURES_OK))
+                negotiation->failed(negotiation->userdata, -EACCES,
+                                    "the backend does not accept the features that the driver "
+                                    "chose");
+}
+
+static void features_send(VhostRings *rings)
+{
+        const VhostNegotiation *negotiation = rings->negotiation;
+        uint64_t features = rings->device->driver_features & ~BIT(VIRTIO_F_ACCESS_PLATFORM);
+
+        /* Without this bit the backend would enable all rings at once. */
+        features |= negotiation->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+        vhost_set_features(negotiation->client, features);
+        status_send(rings, STATUS_CHOSEN);
+        if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_STATUS))
+                vhost_get_status(negotiation->client, status_answered, rings);
+}
+
 int vhost_rings_start(VhostRings *rings, VhostRingsDone done)
 {
         VhostClient *client = rings->negotiation->client;
         const VirtioDevice *device = rings->device;
-        uint64_t features = device->driver_features & ~BIT(VIRTIO_F_ACCESS_PLATFORM);
         int r = grants_take(rings);
 
         if (r < 0)
                 return r;
         rings->done = done;
-        /* Without this bit the backend would enable all rings at once. */
-        features |= rings->negotiation->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-        vhost_set_features(client, features);
-        status_send(rings, STATUS_CHOSEN);
+        features_send(rings);
         if (!rings->memory_known) {
                 r = memory_send(rings);
                 if (r < 0)

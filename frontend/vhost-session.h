@@ -69,7 +69,10 @@ typedef struct VhostSessionOps {
         void (*config_changed)(void *userdata, const VhostOffer *offer);
         /* The backend has sent a request of its own that is not served. */
         void (*refused)(void *userdata, uint32_t request);
-        /* The backend is gone, or not as it should be. */
+        /*
+         * The backend is gone, or not as it should be. -EACCES: it does not accept what the driver
+         * chose, which has to reset the device.
+         */
         void (*lost)(void *userdata, int error, const char *reason);
 } VhostSessionOps;
 

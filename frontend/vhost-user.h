@@ -37,6 +37,7 @@ typedef enum VhostUserRequest {
         VHOST_USER_SET_INFLIGHT_FD = 32,
         VHOST_USER_RESET_DEVICE = 34,
         VHOST_USER_SET_STATUS = 39,
+        VHOST_USER_GET_STATUS = 40,
 } VhostUserRequest;
 
 /* What a backend sends on its own channel. */

@@ -132,7 +132,8 @@ static void on_lost(void *userdata, int error, const char *reason)
         g_assert_nonnull(reason);
         g_assert_true(state(world) == VHOST_SESSION_DISCONNECTED ||
                       state(world) == VHOST_SESSION_DRAINING);
-        if (vhost_session_refusal(world->session) && virtio_is_running(&world->device))
+        if ((vhost_session_refusal(world->session) || error == -EACCES) &&
+            virtio_is_running(&world->device))
                 virtio_break(&world->device);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "common/macros.h"
+#include "frontend/virtio.h"
 
 #define DESCRIPTORS_MAX 16
 #define FLOOD           40 /* more than the channel reads at a time */
@@ -213,6 +214,9 @@ static void answer_make(const Peer *peer, const Request *request, Answer *ret_an
                 break;
         case VHOST_USER_GET_QUEUE_NUM:
                 answer_set(ret_answer, &peer->offer.n_queues, 8);
+                break;
+        case VHOST_USER_GET_STATUS:
+                answer_set(ret_answer, &(uint64_t){ VIRTIO_STATUS_FEATURES_OK }, 8);
                 break;
         case VHOST_USER_GET_CONFIG:
         case VHOST_USER_GET_VRING_BASE:

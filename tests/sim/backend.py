@@ -18,6 +18,7 @@ SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR = 12, 13, 14
 GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM = 15, 16, 17
 SET_VRING_ENABLE, SET_BACKEND_REQ_FD, GET_CONFIG = 18, 21, 24
 SET_CONFIG, GET_INFLIGHT_FD, SET_INFLIGHT_FD, RESET_DEVICE, SET_STATUS = 25, 31, 32, 34, 39
+GET_STATUS = 40
 BACKEND_CONFIG_CHANGE = 2
 F_RESET_DEVICE, F_STATUS = 1 << 13, 1 << 16
 
@@ -211,6 +212,7 @@ class ScriptedBackend:
         self.misbehave = misbehave or {}
         self.times = times
         self.acknowledged = 0  # protocol features
+        self.status = 0  # the driver's, as it was told
         self.cuts = []
         self.areas = []  # descriptors of those that were asked for, GET_INFLIGHT_FD
         self._listener = socket.socket(socket.AF_UNIX)
@@ -238,7 +240,10 @@ class ScriptedBackend:
         """The payload of the right answer to a message, or None where there is none."""
         if message.request == SET_PROTOCOL_FEATURES:
             self.acknowledged = message.u64
+        if message.request == SET_STATUS:
+            self.status = message.u64
         answers = {GET_FEATURES: struct.pack("<Q", self.features),
+                   GET_STATUS: struct.pack("<Q", self.status),
                    GET_PROTOCOL_FEATURES: struct.pack("<Q", self.protocol_features),
                    GET_QUEUE_NUM: struct.pack("<Q", self.n_queues)}
         if message.request in answers:

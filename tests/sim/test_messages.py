@@ -7,12 +7,13 @@ import struct
 import pytest
 
 from sim.backend import (F_CONFIG, F_MQ, F_REPLY_ACK, F_RESET_DEVICE, F_STATUS, GET_CONFIG,
-                         GET_FEATURES, GET_PROTOCOL_FEATURES, GET_QUEUE_NUM, GET_VRING_BASE,
-                         PROTOCOL_FEATURES_BIT, RESET_DEVICE, SET_FEATURES, SET_MEM_TABLE,
-                         SET_OWNER, SET_PROTOCOL_FEATURES, SET_STATUS, SET_VRING_ADDR,
-                         SET_VRING_BASE, SET_VRING_CALL, SET_VRING_ENABLE, SET_VRING_KICK,
-                         SET_VRING_NUM)
-from sim.guest import ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, VERSION_1
+                         GET_FEATURES, GET_PROTOCOL_FEATURES, GET_QUEUE_NUM, GET_STATUS,
+                         GET_VRING_BASE, PROTOCOL_FEATURES_BIT, RESET_DEVICE, SET_FEATURES,
+                         SET_MEM_TABLE, SET_OWNER, SET_PROTOCOL_FEATURES, SET_STATUS,
+                         SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_CALL, SET_VRING_ENABLE,
+                         SET_VRING_KICK, SET_VRING_NUM)
+from sim.guest import (ACKNOWLEDGE, CONFIG_CHANGED, DRIVER, DRIVER_OK, FEATURES_OK, NEEDS_RESET,
+                       VERSION_1)
 from sim.test_backend import refusal
 
 
@@ -51,14 +52,35 @@ def test_a_backend_that_hears_of_the_driver(machine):
     heard = [(message.request, message.u64 if message.request == SET_STATUS else None)
              for message in backend.connections[0].messages
              if message.request in (SET_FEATURES, SET_MEM_TABLE, SET_VRING_ENABLE, GET_VRING_BASE,
-                                    RESET_DEVICE, SET_STATUS)]
+                                    RESET_DEVICE, SET_STATUS, GET_STATUS)]
     chosen = ACKNOWLEDGE | DRIVER | FEATURES_OK
-    assert heard == [(SET_FEATURES, None), (SET_STATUS, chosen), (SET_MEM_TABLE, None),
-                     (SET_VRING_ENABLE, None), (SET_VRING_ENABLE, None),
+    assert heard == [(SET_FEATURES, None), (SET_STATUS, chosen), (GET_STATUS, None),
+                     (SET_MEM_TABLE, None), (SET_VRING_ENABLE, None), (SET_VRING_ENABLE, None),
                      (SET_STATUS, chosen | DRIVER_OK),
                      (SET_VRING_ENABLE, None), (GET_VRING_BASE, None),
                      (SET_VRING_ENABLE, None), (GET_VRING_BASE, None),
                      (RESET_DEVICE, None), (SET_STATUS, 0)]
+
+
+def test_features_that_the_backend_refuses(machine):
+    """No ring runs; a driver that is told so may choose others."""
+    def forget(connection, reply):
+        reply.payload = struct.pack("<Q", backend.status & ~FEATURES_OK)
+        connection.send(reply)
+
+    backend = machine.scripted_backend({GET_STATUS: forget})
+    backend.protocol_features |= F_STATUS
+    process = machine.frontend().wait_ready()
+    disk = machine.disk()
+    disk.negotiate()
+    disk.add_ring()
+    disk.add_status(DRIVER_OK)
+    assert disk.status & NEEDS_RESET
+    assert disk.next_interrupt() == CONFIG_CHANGED
+    assert "does not accept the features" in process.log
+    assert SET_VRING_KICK not in backend.connections[0].requests()
+    backend.wait_for(lambda: len(backend.connections) == 2, "second connection")
+    disk.start()
 
 
 @pytest.mark.parametrize("request_name", ["RESET_DEVICE", "SET_STATUS"])

@@ -30,9 +30,8 @@ static void test_numbers(Fixture *fixture, gconstpointer data _unused_)
                 void (*send)(VhostClient *client, VhostAnswered answered, void *userdata);
                 uint32_t request;
         } queries[] = {
-                { vhost_get_features, 1 },
-                { vhost_get_protocol_features, 15 },
-                { vhost_get_queue_num, 17 },
+                { vhost_get_features, 1 },   { vhost_get_protocol_features, 15 },
+                { vhost_get_queue_num, 17 }, { vhost_get_status, 40 },
                 { vhost_barrier, 1 }, /* any request does that has an answer */
         };
 
