@@ -16,16 +16,26 @@
 #define VIRTIO_ID_VSOCK 19
 #define VIRTIO_ID_FS    26
 
+/* A part of the configuration space that a feature brings. */
+typedef struct DeviceField {
+        uint8_t feature; /* its bit */
+        uint8_t offset, size;
+} DeviceField;
+
 typedef struct DeviceType {
         uint32_t id;              /* virtio device id */
         const char *name;         /* as in our configuration, "blk" */
         uint16_t n_queues;        /* where the backend does not say (no VHOST_USER_PROTOCOL_F_MQ) */
+        uint16_t n_queues_min;    /* it has these, whatever the backend says; 0: who knows */
         uint16_t queue_size;      /* largest ring offered to the driver, a power of two */
         uint16_t config_size;     /* bytes of configuration space to ask the backend for */
         uint16_t writable_offset; /* what of the configuration space the driver may write: one field
                                    */
         uint16_t writable_size;   /* its bytes; 0: none */
         uint64_t features_mask;   /* device-specific feature bits that are not passed on */
+        /* These are passed on only if their part of the configuration space is known: the backend
+         * has given it, or config-space.c makes it. The last one has size 0; NULL: none. */
+        const DeviceField *fields;
 } DeviceType;
 
 /* Never NULL: the generic entry for ids that are not in the table. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <time.h>
 
+#include "frontend/config-space.h"
 #include "frontend/device-internal.h"
 
 uint64_t device_now(const Device *device)
@@ -177,6 +178,8 @@ static void session_lost(void *userdata, int error, const char *reason)
                 log_error_errno(&device->log, error, "lost the backend: %s", reason);
         if ((refusal || error == -EACCES) && virtio_is_running(&device->mmio->device))
                 device_break(device, refusal ? refusal : reason);
+        if (config_space_disconnect(device->type, &device->offer))
+                device_offer_apply(device);
         requests_serve(device);
 }
 
@@ -278,6 +281,7 @@ static int parts_open(Device *device)
                 .event = device->event,
                 .socket = BACKEND_SOCKET,
                 .type = device->type,
+                .config = &device->launch.config,
                 .memory = device->memory,
                 .ops = &session_ops,
                 .userdata = device,

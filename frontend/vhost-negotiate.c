@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "frontend/config-space.h"
 #include "frontend/vhost-request.h"
 #include "frontend/virtio.h"
 
@@ -23,9 +24,10 @@
 /* What is implemented here, and nothing else, is acknowledged. */
 #define PROTOCOL_FEATURES                                                                          \
         (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
-         BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG) |              \
-         BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |     \
-         BIT(VHOST_USER_PROTOCOL_F_STATUS) | BIT(VHOST_USER_PROTOCOL_F_XEN_MMAP))
+         BIT(VHOST_USER_PROTOCOL_F_NET_MTU) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |             \
+         BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |           \
+         BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | BIT(VHOST_USER_PROTOCOL_F_STATUS) |             \
+         BIT(VHOST_USER_PROTOCOL_F_XEN_MMAP))
 
 bool vhost_has_feature(const VhostNegotiation *negotiation, unsigned int bit)
 {
@@ -38,7 +40,7 @@ bool vhost_has_protocol_feature(const VhostNegotiation *negotiation, unsigned in
 }
 
 /*
- * What is offered to the driver of what the backend has. ACCESS_PLATFORM lets it hand out grants,
+ * What is passed on to the driver of what the backend has. ACCESS_PLATFORM lets it hand out grants,
  * and is between it and us. The backend could not map the grants of a ring that is made anew
  * meanwhile.
  */
@@ -64,17 +66,23 @@ static bool way_choose(VhostNegotiation *negotiation, bool xen_mmap)
         return r >= 0;
 }
 
-static void config_keep(VhostNegotiation *negotiation, const VhostUserPayload *payload)
+/* payload: the backend's configuration space, or NULL where it gives none. */
+static void offer_complete(VhostNegotiation *negotiation, const VhostUserPayload *payload)
 {
-        negotiation->offer.config_size = payload->config.size;
-        memcpy(negotiation->offer.config, payload->config.data, payload->config.size);
+        VhostOffer *offer = &negotiation->offer;
+
+        offer->features = offer_features(negotiation);
+        offer->config_size = payload ? payload->config.size : 0;
+        if (payload)
+                memcpy(offer->config, payload->config.data, payload->config.size);
+        config_space_complete(negotiation->type, negotiation->config, offer);
 }
 
 static void config_answered(void *userdata, const VhostUserPayload *payload)
 {
         VhostNegotiation *negotiation = userdata;
 
-        config_keep(negotiation, payload);
+        offer_complete(negotiation, payload);
         negotiation->done(negotiation->userdata);
 }
 
@@ -82,7 +90,7 @@ static void config_updated(void *userdata, const VhostUserPayload *payload)
 {
         VhostNegotiation *negotiation = userdata;
 
-        config_keep(negotiation, payload);
+        offer_complete(negotiation, payload);
         negotiation->changed(negotiation->userdata);
 }
 
@@ -102,11 +110,13 @@ void vhost_config_update(VhostNegotiation *negotiation, void (*changed)(void *us
 
 static void config_query(VhostNegotiation *negotiation)
 {
-        if (has_config(negotiation))
+        if (has_config(negotiation)) {
                 vhost_get_config(negotiation->client, negotiation->type->config_size,
                                  config_answered, negotiation);
-        else
-                negotiation->done(negotiation->userdata);
+                return;
+        }
+        offer_complete(negotiation, NULL);
+        negotiation->done(negotiation->userdata);
 }
 
 static void queue_num_answered(void *userdata, const VhostUserPayload *payload)
@@ -119,6 +129,8 @@ static void queue_num_answered(void *userdata, const VhostUserPayload *payload)
         }
         negotiation->offer.n_queues =
                 (uint16_t)(payload->u64 < VIRTIO_QUEUES_MAX ? payload->u64 : VIRTIO_QUEUES_MAX);
+        if (negotiation->offer.n_queues < negotiation->type->n_queues_min)
+                negotiation->offer.n_queues = negotiation->type->n_queues_min;
         config_query(negotiation);
 }
 
@@ -154,10 +166,7 @@ static void features_answered(void *userdata, const VhostUserPayload *payload)
                                     "the backend does not offer VIRTIO_F_VERSION_1");
                 return;
         }
-        negotiation->offer = (VhostOffer){
-                .features = offer_features(negotiation),
-                .n_queues = negotiation->type->n_queues,
-        };
+        negotiation->offer = (VhostOffer){ .n_queues = negotiation->type->n_queues };
         if (vhost_has_feature(negotiation, VHOST_USER_F_PROTOCOL_FEATURES)) {
                 vhost_get_protocol_features(negotiation->client, protocol_features_answered,
                                             negotiation);

@@ -9,14 +9,15 @@
 #include <stdint.h>
 
 #include "common/device-type.h"
+#include "common/launch.h"
 #include "frontend/memory-way.h"
 #include "frontend/vhost-client.h"
 
-/* What the backend can do, as far as the device has to know. */
+/* What the driver can be offered with this backend. */
 typedef struct VhostOffer {
-        uint64_t features;
+        uint64_t features; /* also those that are between frontend and driver alone */
         uint16_t n_queues;
-        MemoryWay way; /* how the guest's memory gets there */
+        MemoryWay way; /* how the guest's memory gets to the backend */
         uint32_t config_size;
         uint8_t config[VHOST_USER_CONFIG_MAX];
 } VhostOffer;
@@ -29,8 +30,9 @@ typedef struct VhostNegotiation {
 
         VhostClient *client; /* borrowed, as is all that follows */
         const DeviceType *type;
-        int channel; /* the end of its own channel, for the backend that wants one */
-        bool grants; /* the guest's driver hands out grants, not addresses */
+        const LaunchConfig *config; /* what the launch file says of the configuration space */
+        int channel;                /* the end of its own channel, for the backend that wants one */
+        bool grants;                /* the guest's driver hands out grants, not addresses */
         void (*done)(void *userdata);
         void (*changed)(void *userdata); /* ours */
         VhostFailed failed;
@@ -38,8 +40,8 @@ typedef struct VhostNegotiation {
 } VhostNegotiation;
 
 /*
- * Sends the first request. client, type, done, failed and userdata are set by the caller. Ends with
- * done; or with failed, if the backend cannot work; or with the client's own failure.
+ * Sends the first request. client, type, config, done, failed and userdata are set by the caller.
+ * Ends with done; or with failed, if the backend cannot work; or with the client's own failure.
  */
 void vhost_negotiate(VhostNegotiation *negotiation);
 

@@ -200,6 +200,19 @@ void vhost_get_status(VhostClient *client, VhostAnswered answered, void *userdat
         u64_query(client, VHOST_USER_GET_STATUS, answered, userdata);
 }
 
+void vhost_net_set_mtu(VhostClient *client, uint16_t mtu, VhostAnswered answered, void *userdata)
+{
+        const uint64_t payload = mtu;
+        const VhostQuery query = {
+                .request = VHOST_USER_NET_SET_MTU,
+                .kind = VHOST_ANSWER_U64,
+                .answered = answered,
+                .userdata = userdata,
+        };
+
+        vhost_client_command_with(client, &query, &payload, sizeof(payload));
+}
+
 /* Requests are worked off in order, so the answer to the last one stands for all. */
 void vhost_barrier(VhostClient *client, VhostAnswered answered, void *userdata)
 {

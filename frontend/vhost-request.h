@@ -63,5 +63,11 @@ void vhost_reset_device(VhostClient *client);
 void vhost_set_status(VhostClient *client, uint8_t status);
 void vhost_get_status(VhostClient *client, VhostAnswered answered, void *userdata);
 
+/*
+ * The largest packet that the driver was told of, 68 to 65535 bytes, after the driver has chosen
+ * VIRTIO_NET_F_MTU. The answer is that of vhost_set_config().
+ */
+void vhost_net_set_mtu(VhostClient *client, uint16_t mtu, VhostAnswered answered, void *userdata);
+
 /* Calls answered, with a payload that means nothing, when all sent so far has been worked off. */
 void vhost_barrier(VhostClient *client, VhostAnswered answered, void *userdata);

@@ -16,6 +16,9 @@
 #define BASE_SPLIT  UINT32_C(0)
 #define BASE_PACKED UINT32_C(0x80008000)
 
+/* VIRTIO_NET_F_MTU (virtio 1.3, section 5.1.3). */
+#define NET_F_MTU 3
+
 /* The driver's status when its features are known. */
 #define STATUS_CHOSEN (VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK)
 
@@ -229,17 +232,35 @@ static void status_answered(void *userdata, const VhostUserPayload *payload)
                                     "chose");
 }
 
+static void mtu_answered(void *userdata, const VhostUserPayload *payload)
+{
+        const VhostNegotiation *negotiation = ((VhostRings *)userdata)->negotiation;
+
+        if (payload->u64 != 0)
+                negotiation->failed(negotiation->userdata, -EACCES,
+                                    "the backend does not accept the configured MTU");
+}
+
+/*
+ * What the driver chose of what the backend has: the rest is between the driver and us, as is
+ * ACCESS_PLATFORM in any case.
+ */
 static void features_send(VhostRings *rings)
 {
         const VhostNegotiation *negotiation = rings->negotiation;
-        uint64_t features = rings->device->driver_features & ~BIT(VIRTIO_F_ACCESS_PLATFORM);
+        const uint64_t chosen = rings->device->driver_features & negotiation->features &
+                                ~BIT(VIRTIO_F_ACCESS_PLATFORM);
+        const uint16_t mtu = negotiation->config->net_mtu;
 
         /* Without this bit the backend would enable all rings at once. */
-        features |= negotiation->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-        vhost_set_features(negotiation->client, features);
+        vhost_set_features(negotiation->client,
+                           chosen | (negotiation->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES)));
         status_send(rings, STATUS_CHOSEN);
         if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_STATUS))
                 vhost_get_status(negotiation->client, status_answered, rings);
+        if (mtu > 0 && (chosen & BIT(NET_F_MTU)) &&
+            vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_NET_MTU))
+                vhost_net_set_mtu(negotiation->client, mtu, mtu_answered, rings);
 }
 
 int vhost_rings_start(VhostRings *rings, VhostRingsDone done)

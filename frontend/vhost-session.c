@@ -266,6 +266,7 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                 },
                 .negotiation = {
                         .type = parts->type,
+                        .config = parts->config,
                         .channel = -1,
                         .grants = parts->memory->grants,
                         .done = negotiated,

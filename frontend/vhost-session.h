@@ -81,6 +81,7 @@ typedef struct VhostSessionParts {
         sd_event *event;
         const char *socket; /* short enough for a socket address */
         const DeviceType *type;
+        const LaunchConfig *config; /* of the configuration space */
         const VhostMemory *memory;
         const VirtioDevice *device;
         const int *kick_fds;     /* for each queue; to be valid when the rings start */

@@ -30,6 +30,7 @@ typedef enum VhostUserRequest {
         VHOST_USER_SET_PROTOCOL_FEATURES = 16,
         VHOST_USER_GET_QUEUE_NUM = 17,
         VHOST_USER_SET_VRING_ENABLE = 18,
+        VHOST_USER_NET_SET_MTU = 20,
         VHOST_USER_SET_BACKEND_REQ_FD = 21,
         VHOST_USER_GET_CONFIG = 24,
         VHOST_USER_SET_CONFIG = 25,
@@ -52,6 +53,7 @@ typedef enum VhostUserBackendRequest {
 /* Protocol feature bits. */
 #define VHOST_USER_PROTOCOL_F_MQ             0
 #define VHOST_USER_PROTOCOL_F_REPLY_ACK      3
+#define VHOST_USER_PROTOCOL_F_NET_MTU        4
 #define VHOST_USER_PROTOCOL_F_BACKEND_REQ    5
 #define VHOST_USER_PROTOCOL_F_CONFIG         9
 #define VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD 12

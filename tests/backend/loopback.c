@@ -16,6 +16,7 @@
 static int loopback_open(const PersonalityOptions *options, Personality *personality)
 {
         personality->n_queues = options->n_queues ? options->n_queues : N_QUEUES;
+        personality->features = options->features;
         personality->config_size = CONFIG_SIZE;
         for (uint8_t i = 1; i < CONFIG_SIZE; i++)
                 personality->config[i] = i;

@@ -26,6 +26,7 @@ static void usage(void)
              "  --type=block|loopback    what device it is (block)\n"
              "  --blk-file=PATH          block: the image; SIGHUP looks at its size again\n"
              "  --read-only              block: not to be written\n"
+             "  --loopback-features=MASK loopback: offer these features of a device type, too\n"
              "  --queues=N               how many queues\n"
              "  --features=MASK          offer only these features\n"
              "  --protocol=MASK          offer only these protocol features\n"
@@ -186,6 +187,7 @@ enum {
         OPTION_TYPE,
         OPTION_FILE,
         OPTION_READ_ONLY,
+        OPTION_LOOPBACK_FEATURES,
         OPTION_QUEUES,
         OPTION_FEATURES,
         OPTION_PROTOCOL,
@@ -207,6 +209,7 @@ static const struct option options_known[] = {
         { "type", required_argument, NULL, OPTION_TYPE },
         { "blk-file", required_argument, NULL, OPTION_FILE },
         { "read-only", no_argument, NULL, OPTION_READ_ONLY },
+        { "loopback-features", required_argument, NULL, OPTION_LOOPBACK_FEATURES },
         { "queues", required_argument, NULL, OPTION_QUEUES },
         { "features", required_argument, NULL, OPTION_FEATURES },
         { "protocol", required_argument, NULL, OPTION_PROTOCOL },
@@ -239,14 +242,24 @@ static int misbehaviour_add(BackendOptions *options, const char *text)
         return misbehaviour_parse(text, &options->misbehaviours[options->n_misbehaviours++]);
 }
 
+static uint64_t option_max(int option)
+{
+        switch (option) {
+        case OPTION_FEATURES:
+        case OPTION_PROTOCOL:
+        case OPTION_LOOPBACK_FEATURES:
+                return UINT64_MAX;
+        case OPTION_QUEUES:
+                return WIRE_QUEUES_MAX;
+        default:
+                return INT32_MAX;
+        }
+}
+
 static int option_number(BackendOptions *options, int option)
 {
         uint64_t number = 0;
-        int r = number_read(optarg,
-                            option == OPTION_FEATURES || option == OPTION_PROTOCOL ? UINT64_MAX
-                            : option == OPTION_QUEUES                              ? WIRE_QUEUES_MAX
-                                                                                   : INT32_MAX,
-                            &number);
+        int r = number_read(optarg, option_max(option), &number);
 
         if (r < 0)
                 return r;
@@ -254,6 +267,8 @@ static int option_number(BackendOptions *options, int option)
                 options->fd = (int)number;
         else if (option == OPTION_QUEUES)
                 options->personality.n_queues = (uint32_t)number;
+        else if (option == OPTION_LOOPBACK_FEATURES)
+                options->personality.features = number;
         else if (option == OPTION_FEATURES)
                 options->features = number;
         else if (option == OPTION_PROTOCOL)

@@ -8,6 +8,7 @@
 typedef struct PersonalityOptions {
         const char *path; /* block: the image */
         bool read_only;
+        uint64_t features; /* loopback: of the device type that it passes for */
         uint32_t n_queues; /* 0: as many as the kind has by itself */
 } PersonalityOptions;
 

@@ -35,6 +35,7 @@ typedef struct World {
         int kick_fds[VIRTIO_QUEUES_MAX];
 } World;
 
+static const LaunchConfig no_config;
 static const MemoryBank banks[] = { { RAM, 1 << 20 }, { GUEST_BANK1_BASE, 1 << 20 } };
 
 static VhostSessionState state(const World *world)
@@ -444,6 +445,7 @@ static void world_run(World *world, Input *input)
                 .event = world->event,
                 .socket = path,
                 .type = device_type_find(2),
+                .config = &no_config,
                 .memory = &memory,
                 .device = &world->device,
                 .kick_fds = world->kick_fds,

@@ -18,9 +18,9 @@ SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR = 12, 13, 14
 GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM = 15, 16, 17
 SET_VRING_ENABLE, SET_BACKEND_REQ_FD, GET_CONFIG = 18, 21, 24
 SET_CONFIG, GET_INFLIGHT_FD, SET_INFLIGHT_FD, RESET_DEVICE, SET_STATUS = 25, 31, 32, 34, 39
-GET_STATUS = 40
+GET_STATUS, NET_SET_MTU = 40, 20
 BACKEND_CONFIG_CHANGE = 2
-F_RESET_DEVICE, F_STATUS = 1 << 13, 1 << 16
+F_NET_MTU, F_RESET_DEVICE, F_STATUS = 1 << 4, 1 << 13, 1 << 16
 
 HEADER = struct.Struct("<III")  # request, flags, size
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
@@ -31,24 +31,18 @@ VIRTIO_F_VERSION_1 = 1 << 32
 FD_MAX = 16
 
 
-class StorageDaemon:
-    """qemu-storage-daemon with one disk."""
+class Program:
+    """A backend from a package, which takes the place of its former socket."""
 
-    def __init__(self, socket_path, image, writable=True, queues=1):
+    def __init__(self, socket_path, *command):
         self.log_path = f"{socket_path}.log"
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                ["qemu-storage-daemon",
-                 "--blockdev", f"driver=file,node-name=file,filename={image},"
-                               f"read-only={'off' if writable else 'on'}",
-                 "--export", f"type=vhost-user-blk,id=export,node-name=file,num-queues={queues},"
-                             f"writable={'on' if writable else 'off'},"
-                             f"addr.type=unix,addr.path={socket_path}"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log)
         end = time.monotonic() + DEADLINE
         while not os.path.exists(socket_path):
-            assert self.process.poll() is None, f"qemu-storage-daemon failed: see {self.log_path}"
-            assert time.monotonic() < end, "qemu-storage-daemon does not listen"
+            assert self.process.poll() is None, f"{command[0]} failed: see {self.log_path}"
+            assert time.monotonic() < end, f"{command[0]} does not listen"
             time.sleep(0.01)
 
     def kill(self):
@@ -57,10 +51,33 @@ class StorageDaemon:
         self.process.wait()
 
     def stop(self):
-        """Ends it properly, so that the image is complete."""
+        """Ends it properly, so that what it has written is complete."""
         if self.process.returncode is None:
             self.process.terminate()
             self.process.wait(DEADLINE)
+
+
+class StorageDaemon(Program):
+    """qemu-storage-daemon with one disk."""
+
+    def __init__(self, socket_path, image, writable=True, queues=1):
+        super().__init__(
+            socket_path, "qemu-storage-daemon",
+            "--blockdev", f"driver=file,node-name=file,filename={image},"
+                          f"read-only={'off' if writable else 'on'}",
+            "--export", f"type=vhost-user-blk,id=export,node-name=file,num-queues={queues},"
+                        f"writable={'on' if writable else 'off'},"
+                        f"addr.type=unix,addr.path={socket_path}")
+
+
+class Virtiofsd(Program):
+    """QEMU's virtiofsd with one folder. It ends with its connection."""
+
+    PROGRAM = "/usr/lib/qemu/virtiofsd"
+
+    def __init__(self, socket_path, folder):
+        super().__init__(socket_path, self.PROGRAM, f"--socket-path={socket_path}",
+                         "-o", f"source={folder}", "-o", "sandbox=chroot")
 
 
 @dataclass

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sim.backend import ScriptedBackend, StorageDaemon
+from sim.backend import ScriptedBackend, StorageDaemon, Virtiofsd
 from sim.frontend import Frontend
 from sim.guest import Disk
 from sim.memory import MIB
@@ -43,6 +43,12 @@ class Machine:
         """Writes the launch file."""
         (self.folder / "launch").write_text(text)
 
+    def be_of_type(self, device_id, **keys):
+        """Makes the device one of another type, with more keys in its launch file."""
+        text = LAUNCH.format(memory_kib=self.xen.memory.size // 1024)
+        text = text.replace(f"DEVICE_ID={BLOCK_DEVICE_ID}", f"DEVICE_ID={device_id}")
+        self.write_launch(text + "".join(f"{key}={value}\n" for key, value in keys.items()))
+
     def frontend(self, under=(), **environment):
         """Starts a frontend, with these variables. A former one must be dead.
 
@@ -62,6 +68,10 @@ class Machine:
     def storage_daemon(self, image, **kwargs):
         """Starts qemu-storage-daemon on the image."""
         return self._add_backend(StorageDaemon, image, **kwargs)
+
+    def virtiofsd(self, folder):
+        """Starts virtiofsd on the folder."""
+        return self._add_backend(Virtiofsd, folder)
 
     def scripted_backend(self, *args, **kwargs):
         """Starts a backend that does as it is told."""

@@ -107,6 +107,10 @@ class Driver:
         """Sets a bit of the status register, as section 3.1.1 wants it."""
         self.write(STATUS, self.status | bit, timeout)
 
+    def space(self, size):
+        """The first bytes of the configuration space."""
+        return bytes(self.read(CONFIG + offset, 1) for offset in range(size))
+
     def reset(self, timeout=DEADLINE):
         """Takes everything back; the device says when it is done."""
         self.write(STATUS, 0, timeout)

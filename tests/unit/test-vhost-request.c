@@ -81,6 +81,25 @@ static void test_set_config(Fixture *fixture, gconstpointer data _unused_)
         g_assert_cmpuint(fixture->n_failed, ==, 0);
 }
 
+/* As above. */
+static void test_net_set_mtu(Fixture *fixture, gconstpointer data _unused_)
+{
+        const uint64_t mtu = 65535, refusal = 1;
+
+        vhost_net_set_mtu(fixture->client, 65535, on_answered, fixture);
+        expect(fixture, 20, 0, &mtu, sizeof(mtu));
+        run(fixture);
+        g_assert_cmpuint(fixture->n_answered, ==, 0);
+
+        vhost_client_use_acks(fixture->client);
+        vhost_net_set_mtu(fixture->client, 65535, on_answered, fixture);
+        expect(fixture, 20, VHOST_USER_NEED_REPLY, &mtu, sizeof(mtu));
+        answer(fixture, 20, &refusal, sizeof(refusal));
+        g_assert_cmpuint(fixture->n_answered, ==, 1);
+        g_assert_cmpuint(fixture->payload.u64, ==, 1);
+        g_assert_cmpuint(fixture->n_failed, ==, 0);
+}
+
 /* Each request's bytes, written down here a second time. */
 static void test_commands(Fixture *fixture, gconstpointer data _unused_)
 {
@@ -172,6 +191,7 @@ int main(int argc, char *argv[])
         add("/vhost-request/numbers", test_numbers);
         add("/vhost-request/config", test_config);
         add("/vhost-request/set-config", test_set_config);
+        add("/vhost-request/net-set-mtu", test_net_set_mtu);
         add("/vhost-request/commands", test_commands);
         add("/vhost-request/descriptors", test_descriptors);
         add("/vhost-request/vring-base", test_vring_base);
