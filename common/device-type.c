@@ -55,7 +55,10 @@ static const DeviceType device_types[] = {
         {
                 .id = VIRTIO_ID_VSOCK,
                 .name = "vsock",
-                .n_queues = 3,
+                .n_queues = 2,
+                /* Events are the frontend's to tell: QEMU does when a guest has been moved. Its
+                 * backends need not have that queue, and drivers do not work without it. */
+                .n_queues_silent = 1,
                 .queue_size = 128,
                 .config_size = 8, /* guest_cid */
         },

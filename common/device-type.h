@@ -27,6 +27,7 @@ typedef struct DeviceType {
         const char *name;         /* as in our configuration, "blk" */
         uint16_t n_queues;        /* where the backend does not say (no VHOST_USER_PROTOCOL_F_MQ) */
         uint16_t n_queues_min;    /* it has these, whatever the backend says; 0: who knows */
+        uint16_t n_queues_silent; /* behind the backend's: a driver sets them up, and no more */
         uint16_t queue_size;      /* largest ring offered to the driver, a power of two */
         uint16_t config_size;     /* bytes of configuration space to ask the backend for */
         uint16_t writable_offset; /* what of the configuration space the driver may write: one field

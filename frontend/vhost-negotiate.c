@@ -66,12 +66,19 @@ static bool way_choose(VhostNegotiation *negotiation, bool xen_mmap)
         return r >= 0;
 }
 
+static uint16_t queues_limit(uint64_t n)
+{
+        return (uint16_t)(n < VIRTIO_QUEUES_MAX ? n : VIRTIO_QUEUES_MAX);
+}
+
 /* payload: the backend's configuration space, or NULL where it gives none. */
 static void offer_complete(VhostNegotiation *negotiation, const VhostUserPayload *payload)
 {
         VhostOffer *offer = &negotiation->offer;
 
         offer->features = offer_features(negotiation);
+        offer->n_queues =
+                queues_limit((uint64_t)negotiation->n_queues + negotiation->type->n_queues_silent);
         offer->config_size = payload ? payload->config.size : 0;
         if (payload)
                 memcpy(offer->config, payload->config.data, payload->config.size);
@@ -127,10 +134,9 @@ static void queue_num_answered(void *userdata, const VhostUserPayload *payload)
                 negotiation->failed(negotiation->userdata, -EPROTO, "the backend has no queues");
                 return;
         }
-        negotiation->offer.n_queues =
-                (uint16_t)(payload->u64 < VIRTIO_QUEUES_MAX ? payload->u64 : VIRTIO_QUEUES_MAX);
-        if (negotiation->offer.n_queues < negotiation->type->n_queues_min)
-                negotiation->offer.n_queues = negotiation->type->n_queues_min;
+        negotiation->n_queues = queues_limit(payload->u64);
+        if (negotiation->n_queues < negotiation->type->n_queues_min)
+                negotiation->n_queues = negotiation->type->n_queues_min;
         config_query(negotiation);
 }
 
@@ -166,7 +172,8 @@ static void features_answered(void *userdata, const VhostUserPayload *payload)
                                     "the backend does not offer VIRTIO_F_VERSION_1");
                 return;
         }
-        negotiation->offer = (VhostOffer){ .n_queues = negotiation->type->n_queues };
+        negotiation->n_queues = negotiation->type->n_queues;
+        negotiation->offer = (VhostOffer){ 0 };
         if (vhost_has_feature(negotiation, VHOST_USER_F_PROTOCOL_FEATURES)) {
                 vhost_get_protocol_features(negotiation->client, protocol_features_answered,
                                             negotiation);

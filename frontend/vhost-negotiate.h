@@ -26,6 +26,7 @@ typedef struct VhostOffer {
 typedef struct VhostNegotiation {
         uint64_t features;          /* of the backend, all */
         uint64_t protocol_features; /* acknowledged */
+        uint16_t n_queues;          /* of the backend; the offer may have more, which none serves */
         VhostOffer offer;
 
         VhostClient *client; /* borrowed, as is all that follows */

@@ -32,10 +32,18 @@ static bool enables_rings(const VhostRings *rings)
         return vhost_has_feature(rings->negotiation, VHOST_USER_F_PROTOCOL_FEATURES);
 }
 
-/* The first queue from "from" on that is ready; n_queues if none is. */
-static uint16_t queue_next_ready(const VirtioDevice *device, uint16_t from)
+/* The driver may have queues beyond these, in which nothing ever happens. */
+static uint16_t queues_served(const VhostRings *rings)
 {
-        while (from < device->n_queues && !device->queues[from].ready)
+        const uint16_t backends = rings->negotiation->n_queues, all = rings->device->n_queues;
+
+        return backends < all ? backends : all;
+}
+
+/* The first queue from "from" on that is ready; queues_served() if none is. */
+static uint16_t queue_next_ready(const VhostRings *rings, uint16_t from)
+{
+        while (from < queues_served(rings) && !rings->device->queues[from].ready)
                 from++;
         return from;
 }
@@ -60,7 +68,7 @@ const char *vhost_rings_refusal(const VhostRings *rings)
         if (progress->area_size == 0 || !tracks_requests(rings) ||
             virtio_has_feature(device, VIRTIO_F_RING_PACKED))
                 return "no backend has noted which of the driver's requests it has begun";
-        if (progress->area_queues > offer->n_queues)
+        if (progress->area_queues > rings->negotiation->n_queues)
                 return "the backend has fewer queues than the one before";
         return NULL;
 }
@@ -169,14 +177,14 @@ static void ring_started(void *userdata, const VhostUserPayload *payload _unused
         VhostRings *rings = userdata;
 
         rings->started |= BIT(rings->queue);
-        rings->queue = queue_next_ready(rings->device, (uint16_t)(rings->queue + 1));
+        rings->queue = queue_next_ready(rings, (uint16_t)(rings->queue + 1));
         ring_next(rings);
 }
 
 /* Starts one ring after the other. */
 static void ring_next(VhostRings *rings)
 {
-        if (rings->queue >= rings->device->n_queues) {
+        if (rings->queue >= queues_served(rings)) {
                 status_send(rings, STATUS_CHOSEN | VIRTIO_STATUS_DRIVER_OK);
                 rings->done(rings->userdata);
                 return;
@@ -189,7 +197,7 @@ static void start_prepared(void *userdata, const VhostUserPayload *payload _unus
 {
         VhostRings *rings = userdata;
 
-        rings->queue = queue_next_ready(rings->device, 0);
+        rings->queue = queue_next_ready(rings, 0);
         ring_next(rings);
 }
 
@@ -209,8 +217,7 @@ static void area_answered(void *userdata, const VhostUserPayload *payload)
         int r;
 
         r = vhost_inflight_adopt(rings->progress, rings->progress_file, &payload->inflight,
-                                 descriptor, rings->device->n_queues,
-                                 rings->device->queue_size_max);
+                                 descriptor, queues_served(rings), rings->device->queue_size_max);
         if (r < 0) {
                 negotiation->failed(negotiation->userdata, r,
                                     r == -EINVAL || r == -EBADF
@@ -279,7 +286,7 @@ int vhost_rings_start(VhostRings *rings, VhostRingsDone done)
                         return r;
         }
         /* Before the area: some backends make a queue, and look for its part, at its first word. */
-        for (uint16_t i = 0; i < device->n_queues; i++) {
+        for (uint16_t i = 0; i < queues_served(rings); i++) {
                 if (device->queues[i].ready)
                         vhost_set_vring_num(client, i, device->queues[i].size);
         }
@@ -288,8 +295,8 @@ int vhost_rings_start(VhostRings *rings, VhostRingsDone done)
         else if (rings->progress->area_size > 0)
                 area_send(rings);
         else
-                vhost_get_inflight(client, device->n_queues, device->queue_size_max, area_answered,
-                                   rings);
+                vhost_get_inflight(client, queues_served(rings), device->queue_size_max,
+                                   area_answered, rings);
         return 0;
 }
 
@@ -358,20 +365,26 @@ static void single_started(void *userdata, const VhostUserPayload *payload _unus
         rings->done(rings->userdata);
 }
 
-void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done)
-{
-        rings->done = done;
-        rings->queue = queue;
-        vhost_set_vring_num(rings->negotiation->client, queue, rings->device->queues[queue].size);
-        ring_send(rings, queue, base_new(rings));
-        vhost_barrier(rings->negotiation->client, single_started, rings);
-}
-
-static void single_released(void *userdata, const VhostUserPayload *payload _unused_)
+static void single_done(void *userdata, const VhostUserPayload *payload _unused_)
 {
         VhostRings *rings = userdata;
 
         rings->done(rings->userdata);
+}
+
+void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done)
+{
+        VhostClient *client = rings->negotiation->client;
+
+        rings->done = done;
+        rings->queue = queue;
+        if (queue >= queues_served(rings)) {
+                vhost_barrier(client, single_done, rings);
+                return;
+        }
+        vhost_set_vring_num(client, queue, rings->device->queues[queue].size);
+        ring_send(rings, queue, base_new(rings));
+        vhost_barrier(client, single_started, rings);
 }
 
 /* The driver takes back what it has granted: until then the backend has to unmap the ring. */
@@ -392,13 +405,19 @@ static void single_stopped(void *userdata, const VhostUserPayload *payload _unus
                                     "the rings that are left lie in too "
                                     "many places for a memory table");
         else
-                vhost_barrier(negotiation->client, single_released, rings);
+                vhost_barrier(negotiation->client, single_done, rings);
 }
 
 void vhost_ring_stop(VhostRings *rings, uint16_t queue, VhostRingsDone done)
 {
+        VhostClient *client = rings->negotiation->client;
+
         rings->done = done;
         rings->queue = queue;
+        if (queue >= queues_served(rings)) {
+                vhost_barrier(client, single_stopped, rings);
+                return;
+        }
         ring_disable(rings, queue);
-        vhost_get_vring_base(rings->negotiation->client, queue, single_stopped, rings);
+        vhost_get_vring_base(client, queue, single_stopped, rings);
 }

@@ -7,11 +7,11 @@ import struct
 import pytest
 
 from sim.backend import (BACKEND_CONFIG_CHANGE, F_BACKEND_REQ, F_CONFIG, F_MQ, F_NET_MTU,
-                         F_REPLY_ACK, GET_CONFIG, HEADER, NEED_REPLY, NET_SET_MTU,
-                         PROTOCOL_FEATURES_BIT, SET_BACKEND_REQ_FD, SET_FEATURES, SET_VRING_KICK,
-                         VERSION, Virtiofsd)
-from sim.guest import (CONFIG_CHANGED, DRIVER_OK, NEEDS_RESET, QUEUE_SEL, QUEUE_SIZE_MAX, VERSION_1,
-                       Driver)
+                         F_REPLY_ACK, GET_CONFIG, GET_VRING_BASE, HEADER, NEED_REPLY, NET_SET_MTU,
+                         PROTOCOL_FEATURES_BIT, SET_BACKEND_REQ_FD, SET_FEATURES, SET_VRING_ENABLE,
+                         SET_VRING_KICK, SET_VRING_NUM, VERSION, Virtiofsd)
+from sim.guest import (CONFIG_CHANGED, DRIVER_OK, NEEDS_RESET, QUEUE_READY, QUEUE_RESET, QUEUE_SEL,
+                       QUEUE_SIZE_MAX, RING_RESET, VERSION_1, Driver)
 from sim.rings import RingDriver
 from sim.test_backend import refusal
 from sim.test_config import channel_of
@@ -199,6 +199,68 @@ def test_a_socket(machine):
     machine.frontend().wait_ready()
     driver = Driver(machine.xen).start(queues=3, wanted=VERSION_1)
     assert driver.space(8) == struct.pack("<Q", 0x1234)
+
+
+def queues_told(backend, connection=0):
+    """The queues that the backend has heard of."""
+    return {message.state[0] for message in backend.connections[connection].messages
+            if message.request in (SET_VRING_NUM, SET_VRING_ENABLE, GET_VRING_BASE)}
+
+
+@pytest.mark.parametrize("protocol_features", [F_REPLY_ACK, F_MQ | F_REPLY_ACK],
+                         ids=["fixed", "counted"])
+def test_a_socket_without_events(machine, protocol_features):
+    """Backends made for QEMU have two queues, drivers look for three."""
+    machine.be_of_type(VSOCK)
+    backend = machine.scripted_backend()
+    backend.n_queues = 2
+    backend.features |= RING_RESET
+    backend.protocol_features = protocol_features
+    machine.frontend().wait_ready()
+    driver = Driver(machine.xen).start(queues=3, wanted=VERSION_1 | RING_RESET)
+    for queue in range(3):
+        driver.notify(queue)
+        driver.write(QUEUE_SEL, queue)
+        driver.write(QUEUE_RESET, 1)
+        assert driver.read(QUEUE_READY) == 0
+        driver.add_ring(queue)
+    assert not driver.status & NEEDS_RESET
+    driver.reset()
+    driver.start(queues=3, wanted=VERSION_1)
+    assert queues_told(backend) == queues_told(backend, 1) == {0, 1}
+
+
+def test_a_socket_with_events(machine):
+    machine.be_of_type(VSOCK)
+    backend = machine.scripted_backend()
+    backend.n_queues = 3
+    machine.frontend().wait_ready()
+    Driver(machine.xen).start(queues=3, wanted=VERSION_1)
+    assert queues_told(backend) == {0, 1, 2}
+
+
+def test_a_socket_of_the_reference_backend(machine):
+    """It tracks the requests of its own two queues; the driver's third one goes on as well."""
+    def backend():
+        return machine.reference_backend("--type=loopback", "--queues=2")
+
+    machine.be_of_type(VSOCK, VSOCK_CID=5)
+    first = backend()
+    machine.frontend().wait_ready()
+    driver = RingDriver(machine.xen)
+    driver.start(3, wanted=VERSION_1)
+    assert driver.space(8) == struct.pack("<Q", 5)
+    first.kill()
+    for queue in range(2):
+        driver.submit(b"while it is away", queue)
+    backend()
+    for queue in range(2):
+        driver.drain(queue)
+    assert not driver.status & NEEDS_RESET
+    driver.reset()
+    driver.start(3, wanted=VERSION_1)
+    driver.submit(b"again")
+    driver.drain()
 
 
 @pytest.mark.parametrize("keys,cid", [({}, 7), ({"VSOCK_CID": 8}, 8)])
