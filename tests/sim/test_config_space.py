@@ -263,6 +263,22 @@ def test_a_socket_of_the_reference_backend(machine):
     driver.drain()
 
 
+def test_a_socket_whose_next_backend_has_no_events(machine):
+    """It could not track the requests of a queue that it does not have."""
+    machine.be_of_type(VSOCK)
+    first = machine.reference_backend("--type=loopback", "--queues=3")
+    machine.frontend().wait_ready()
+    driver = RingDriver(machine.xen)
+    driver.start(3, wanted=VERSION_1)
+    first.kill()
+    machine.reference_backend("--type=loopback", "--queues=2")
+    assert driver.next_interrupt() & CONFIG_CHANGED
+    assert driver.status & NEEDS_RESET
+    driver.start(3, wanted=VERSION_1)
+    driver.submit(b"again")
+    driver.drain()
+
+
 @pytest.mark.parametrize("keys,cid", [({}, 7), ({"VSOCK_CID": 8}, 8)])
 def test_a_socket_whose_backend_knows_its_address(machine, keys, cid):
     machine.be_of_type(VSOCK, **keys)
