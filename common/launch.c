@@ -24,7 +24,8 @@ enum {
         KEY_MEMORY_KIB,
         KEY_GRANT_USAGE,
         _KEY_NEEDED_MAX, /* the keys before this one have to be there */
-        KEY_NET_MAC = _KEY_NEEDED_MAX,
+        KEY_MEMORY = _KEY_NEEDED_MAX,
+        KEY_NET_MAC,
         KEY_NET_MTU,
         KEY_NET_QUEUE_PAIRS,
         KEY_FS_TAG,
@@ -67,6 +68,11 @@ static int byte_parse(const char *digits)
                         return -EINVAL;
         }
         return byte;
+}
+
+static int memory_parse(const char *value, Launch *launch)
+{
+        return memory_choice_parse(value, &launch->memory);
 }
 
 /* "00:16:3e:12:34:56": one card's address, not a group's. */
@@ -150,6 +156,7 @@ static const struct {
         /* Arm guests have at most 3 GiB + 1016 GiB of RAM (GUEST_RAM*_SIZE, public/arch-arm.h). */
         [KEY_MEMORY_KIB] = { "MEMORY_KIB", NULL, 4, UINT64_C(1019) << 20, 0 },
         [KEY_GRANT_USAGE] = { "GRANT_USAGE", NULL, 0, 1, 0 },
+        [KEY_MEMORY] = { "MEMORY", memory_parse, 0, 0, 0 },
         [KEY_NET_MAC] = { "NET_MAC", mac_parse, 0, 0, VIRTIO_ID_NET },
         [KEY_NET_MTU] = { "NET_MTU", NULL, 68, UINT16_MAX, VIRTIO_ID_NET },
         /* With their control queue these are 63 queues, of 64 (VIRTIO_QUEUES_MAX). */
@@ -335,9 +342,11 @@ int launch_format(const Launch *launch, char *text, size_t size)
                  "IRQ=%" PRIu32 "\n"
                  "DEVICE_ID=%" PRIu32 "\n"
                  "MEMORY_KIB=%" PRIu64 "\n"
-                 "GRANT_USAGE=%d\n",
+                 "GRANT_USAGE=%d\n"
+                 "MEMORY=%s\n",
                  LAUNCH_VERSION, launch->uuid, launch->server, launch->base, launch->irq,
-                 launch->device_id, launch->memory_kib, launch->grant_usage);
+                 launch->device_id, launch->memory_kib, launch->grant_usage,
+                 memory_choice_name(launch->memory));
         config_format(&launch->config, &made);
         return made.length < size ? (int)made.length : -ENOSPC;
 }

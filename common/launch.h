@@ -7,8 +7,9 @@
  * The orchestrator writes it once, after it has claimed the device's MMIO range, and before it
  * starts a process. The frontend reads from it what to adopt; an orchestrator that starts later
  * reads from it what was claimed. It is a list of KEY=VALUE lines; it is written atomically, and
- * every key stands in it exactly once, but for those of the configuration space: each may be left
- * out, and stands only in the file of a device whose space has it.
+ * every key stands in it exactly once, but for MEMORY, which may be left out, and those of the
+ * configuration space: each may be left out, and stands only in the file of a device whose space
+ * has it.
  *
  * A reader refuses keys that it does not know. So a new key that may be left out needs no new
  * version: files without it mean what they meant, and no file is read wrongly.
@@ -19,6 +20,7 @@
 #include <stdint.h>
 
 #include "common/macros.h"
+#include "common/memory-choice.h"
 
 #define LAUNCH_VERSION    1
 #define LAUNCH_UUID_SIZE  37   /* a UUID as text, with its terminator */
@@ -54,6 +56,7 @@ typedef struct Launch {
         uint32_t device_id;          /* virtio device id, 1 to 63 */
         uint64_t memory_kib;         /* guest RAM at most (static-max), whole pages, not 0 */
         bool grant_usage;            /* the guest's driver hands out grants, not addresses */
+        MemoryChoice memory;         /* may be missing: auto */
         LaunchConfig config;         /* keys of another device type are not accepted */
 } Launch;
 

@@ -21,12 +21,14 @@ static int device_take(Device *device)
 {
         const DeviceServices *services = device->services;
         const DeviceSpec *spec = device->spec;
+        const Profile *profile = profiles_find(services->profiles, spec->device_id);
         Launch launch = {
                 .base = spec->base,
                 .irq = spec->irq,
                 .device_id = spec->device_id,
                 .memory_kib = spec->memory_kib,
                 .grant_usage = spec->grant_usage,
+                .memory = profile ? profile->memory : MEMORY_AUTO,
         };
         double msec;
         int r;

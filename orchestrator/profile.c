@@ -33,13 +33,14 @@ static int parse_type(const char *value, void *field, char **ret_reason)
         return 0;
 }
 
-/* Both mean the preload library so far. */
-static int parse_memory(const char *value, void *field _unused_, char **ret_reason)
+static int parse_memory(const char *value, void *field, char **ret_reason)
 {
-        if (strcmp(value, "auto") == 0 || strcmp(value, "preload") == 0)
-                return 0;
-        *ret_reason = g_strdup_printf("\"%s\" is neither auto nor preload", value);
-        return -EINVAL;
+        int r = memory_choice_parse(value, field);
+
+        if (r < 0)
+                *ret_reason = g_strdup_printf("\"%s\" is none of auto, xen-mmap, seed and preload",
+                                              value);
+        return r;
 }
 
 /* Splits into words, and tries each one's variables, so that mistakes show at once. */
@@ -109,7 +110,7 @@ static const struct {
 } keys[] = {
         { "Type", parse_type, offsetof(Profile, device_id), true },
         { "ExecStart", parse_command, offsetof(Profile, command), true },
-        { "Memory", parse_memory, 0, false },
+        { "Memory", parse_memory, offsetof(Profile, memory), false },
         { "ReadWritePaths", parse_words, offsetof(Profile, read_write_paths), false },
         { "ReadOnlyPaths", parse_words, offsetof(Profile, read_only_paths), false },
         { "Environment", parse_environment, offsetof(Profile, environment), false },

@@ -7,7 +7,7 @@
  *   [Backend]
  *   Type=blk                               name or number of the type
  *   ExecStart=/usr/bin/prog --x %{socket}  split like a shell does, but run without one
- *   Memory=auto                            or preload
+ *   Memory=auto                            or xen-mmap, seed, preload
  *   ReadWritePaths=%{disk.path}            these three: lists of words, split likewise
  *   ReadOnlyPaths=
  *   Environment=NAME=value
@@ -16,9 +16,12 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include "common/memory-choice.h"
+
 typedef struct Profile {
         char *file; /* its path, for messages */
         uint32_t device_id;
+        MemoryChoice memory;
         char **command; /* words yet to be expanded; never empty */
         char **read_write_paths;
         char **read_only_paths;

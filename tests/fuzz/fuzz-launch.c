@@ -57,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         g_assert_cmpuint(again.device_id, ==, launch.device_id);
         g_assert_cmpuint(again.memory_kib, ==, launch.memory_kib);
         g_assert_cmpint(again.grant_usage, ==, launch.grant_usage);
+        g_assert_cmpint(again.memory, ==, launch.memory);
         g_assert_cmpmem(&again.config, sizeof(again.config), &launch.config, sizeof(launch.config));
         return 0;
 }

@@ -18,12 +18,13 @@ static const Launch example = {
         .device_id = 2,
         .memory_kib = 4 << 20,
         .grant_usage = true,
+        .memory = MEMORY_SEED,
 };
 
 #define UUID_LINE "UUID=01234567-89ab-cdef-0123-456789abcdef\n"
 #define GOOD_LINES                                                                                 \
         "VERSION=1\n" UUID_LINE "SERVER=3\nBASE=0x2000200\nIRQ=33\nDEVICE_ID=2\n"                  \
-        "MEMORY_KIB=4194304\nGRANT_USAGE=1\n"
+        "MEMORY=seed\nMEMORY_KIB=4194304\nGRANT_USAGE=1\n"
 
 static void assert_launch_equal(const Launch *a, const Launch *b)
 {
@@ -34,6 +35,7 @@ static void assert_launch_equal(const Launch *a, const Launch *b)
         g_assert_cmpuint(a->device_id, ==, b->device_id);
         g_assert_cmpuint(a->memory_kib, ==, b->memory_kib);
         g_assert_cmpint(a->grant_usage, ==, b->grant_usage);
+        g_assert_cmpint(a->memory, ==, b->memory);
         g_assert_cmpmem(&a->config, sizeof(a->config), &b->config, sizeof(b->config));
 }
 
@@ -67,6 +69,7 @@ static void test_round_trip(void)
         most.irq = 1019;
         most.memory_kib = UINT64_C(1019) << 20;
         most.grant_usage = false;
+        most.memory = MEMORY_AUTO;
         launches[0] = example;
         for (size_t i = 0; i < G_N_ELEMENTS(device_ids); i++) {
                 most.device_id = device_ids[i];
@@ -100,6 +103,18 @@ static void test_accepts(void)
                 g_test_message("%s", texts[i]);
                 g_assert_cmpint(launch_parse(texts[i], strlen(texts[i]), &launch, NULL), ==, 0);
         }
+}
+
+/* What an older orchestrator has not written. */
+static void test_optional(void)
+{
+        static const char text[] =
+                "VERSION=1\n" UUID_LINE "SERVER=3\nBASE=0x2000200\nIRQ=33\nDEVICE_ID=2\n"
+                "MEMORY_KIB=4\nGRANT_USAGE=0\n";
+        Launch launch;
+
+        g_assert_cmpint(launch_parse(text, strlen(text), &launch, NULL), ==, 0);
+        g_assert_cmpint(launch.memory, ==, MEMORY_AUTO);
 }
 
 /* The good text, with the line of a key replaced. */
@@ -158,6 +173,10 @@ static void test_bad_values(void)
                 { "MEMORY_KIB", "MEMORY_KIB=18446744073709551616", -ERANGE },
                 { "GRANT_USAGE", "GRANT_USAGE=2", -ERANGE },
                 { "GRANT_USAGE", "GRANT_USAGE=yes", -EINVAL },
+                { "MEMORY", "MEMORY=", -EINVAL },
+                { "MEMORY", "MEMORY=Seed", -EINVAL },
+                { "MEMORY", "MEMORY=1", -EINVAL },
+                { "MEMORY", "MEMORY=auto\nMEMORY=auto", -EINVAL },
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -400,6 +419,7 @@ int main(int argc, char *argv[])
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/launch/round-trip", test_round_trip);
         g_test_add_func("/launch/accepts", test_accepts);
+        g_test_add_func("/launch/optional", test_optional);
         g_test_add_func("/launch/bad-values", test_bad_values);
         g_test_add_func("/launch/config", test_config);
         g_test_add_func("/launch/bad-config", test_bad_config);

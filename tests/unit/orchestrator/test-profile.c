@@ -45,6 +45,27 @@ static void test_good(void)
         g_assert_cmpstr(profile->environment[1], ==, "B=2 3");
 }
 
+static void test_memory(void)
+{
+        static const struct {
+                const char *line;
+                MemoryChoice memory;
+        } lines[] = {
+                { "", MEMORY_AUTO },
+                { "Memory=auto\n", MEMORY_AUTO },
+                { "Memory=xen-mmap\n", MEMORY_XEN_MMAP },
+                { "Memory=seed\n", MEMORY_SEED },
+                { "Memory=preload\n", MEMORY_PRELOAD },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+                g_autofree char *text = g_strconcat(GOOD, lines[i].line, NULL);
+                g_autoptr(Profile) profile = parse(text);
+
+                g_assert_cmpint(profile->memory, ==, lines[i].memory);
+        }
+}
+
 static void test_types(void)
 {
         static const struct {
@@ -181,6 +202,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/profile/good", test_good);
+        g_test_add_func("/profile/memory", test_memory);
         g_test_add_func("/profile/types", test_types);
         g_test_add_func("/profile/bad", test_bad);
         g_test_add_func("/profile/folders", test_folders);
