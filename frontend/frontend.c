@@ -10,6 +10,7 @@
 #include "frontend/device.h"
 #include "frontend/hypervisor.h"
 #include "frontend/ioreq.h"
+#include "frontend/seeded-memory.h"
 
 struct Frontend {
         sd_event *event;
@@ -19,7 +20,7 @@ struct Frontend {
         Hypervisor *hypervisor;
         MemoryBank banks[MEMORY_BANKS_MAX];
         int memory_fds[MEMORY_BANKS_MAX];
-        GrantFiles grants;
+        GrantSets grants;
         VhostMemory memory;
         IoreqServer ioreq;
         sd_event_source *io;
@@ -104,12 +105,18 @@ static int events_ready(sd_event_source *source _unused_, int fd _unused_, uint3
         return 0;
 }
 
-static int banks_open(Frontend *frontend, uint64_t memory_kib)
+static int banks_open(Frontend *frontend, const Launch *launch)
 {
-        int n = guest_memory_banks(memory_kib, frontend->banks);
+        int n = guest_memory_banks(launch->memory_kib, frontend->banks);
 
         if (n < 0)
                 return n;
+        if (launch->memory == MEMORY_SEED) {
+                int r = seeded_memory_open(frontend->log.domid, frontend->banks, (unsigned int)n,
+                                           &frontend->log, &frontend->grants);
+
+                return r < 0 ? r : n;
+        }
         for (int i = 0; i < n; i++) {
                 int r = hypervisor_memory_open(frontend->hypervisor, (unsigned int)i,
                                                &frontend->banks[i], &frontend->memory_fds[i]);
@@ -123,22 +130,23 @@ static int banks_open(Frontend *frontend, uint64_t memory_kib)
 /* Of the guest's memory nothing can be mapped then but what it grants. */
 static int grants_open(Frontend *frontend)
 {
-        GrantFiles *grants = &frontend->grants;
+        GrantSets *grants = &frontend->grants;
 
         frontend->banks[0] = (MemoryBank){ GUEST_GRANTS_BASE, GUEST_GRANTS_SIZE };
-        for (; grants->n < GRANT_FILES_MAX; grants->n++) {
-                int r = hypervisor_grants_open(frontend->hypervisor, &grants->fds[grants->n]);
+        while (grants->n < GRANT_SETS_MAX) {
+                GrantSet set = GRANT_SET_NONE;
+                int r = hypervisor_grants_open(frontend->hypervisor, &set.fds[0]);
 
                 if (r < 0)
                         return r;
+                grants->sets[grants->n++] = set;
         }
         return 1;
 }
 
 static int memory_open(Frontend *frontend, uint16_t domid, const Launch *launch)
 {
-        int n = launch->grant_usage ? grants_open(frontend)
-                                    : banks_open(frontend, launch->memory_kib);
+        int n = launch->grant_usage ? grants_open(frontend) : banks_open(frontend, launch);
 
         if (n < 0)
                 return n;
@@ -147,7 +155,9 @@ static int memory_open(Frontend *frontend, uint16_t domid, const Launch *launch)
                 .banks = frontend->banks,
                 .n_banks = (unsigned int)n,
                 .fds = frontend->memory_fds,
-                .grants = launch->grant_usage ? &frontend->grants : NULL,
+                .grants = launch->grant_usage,
+                .choice = launch->memory,
+                .sets = frontend->grants.n > 0 ? &frontend->grants : NULL,
         };
         return 0;
 }
@@ -157,9 +167,6 @@ static int server_open(Frontend *frontend, const DeviceName *name, const Launch 
         int r;
 
         r = hypervisor_open(name->domid, launch->server, &frontend->hypervisor);
-        if (r < 0)
-                return r;
-        r = memory_open(frontend, name->domid, launch);
         if (r < 0)
                 return r;
         frontend->ioreq = (IoreqServer){
@@ -213,6 +220,11 @@ int frontend_new(sd_event *event, const DeviceName *name, const Launch *launch,
                                 launch->server);
                 return r;
         }
+        r = memory_open(frontend, name->domid, launch);
+        if (r < 0) {
+                log_error_errno(&frontend->log, r, "cannot get at the guest's memory: %m");
+                return r;
+        }
         r = device_open(frontend, name, launch);
         if (r < 0) {
                 log_error_errno(&frontend->log, r, "cannot make the device: %m");
@@ -230,8 +242,7 @@ Frontend *frontend_free(Frontend *frontend)
         device_free(frontend->device);
         for (int i = 0; i < MEMORY_BANKS_MAX; i++)
                 fd_closep(&frontend->memory_fds[i]);
-        while (frontend->grants.n > 0)
-                fd_closep(&frontend->grants.fds[--frontend->grants.n]);
+        grant_sets_close(&frontend->grants);
         hypervisor_close(frontend->hypervisor);
         sd_event_unref(frontend->event);
         free(frontend);

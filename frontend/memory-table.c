@@ -10,6 +10,18 @@ _Static_assert(MEMORY_BANKS_MAX <= VHOST_USER_REGIONS_MAX, "each bank is a regio
 #define GRANTED_LATER (VHOST_USER_XEN_GRANT | VHOST_USER_XEN_NO_ADVANCE_MAP)
 #define WINDOWS_MAX   (VIRTIO_QUEUES_MAX * VIRTIO_QUEUE_AREAS)
 
+void grant_set_close(GrantSet *set)
+{
+        for (int i = 0; i < MEMORY_BANKS_MAX; i++)
+                fd_closep(&set->fds[i]);
+}
+
+void grant_sets_close(GrantSets *sets)
+{
+        while (sets->n > 0)
+                grant_set_close(&sets->sets[--sets->n]);
+}
+
 /* Whole pages of rings, from start to before end. */
 typedef struct RingWindow {
         uint64_t start, end;

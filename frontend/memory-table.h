@@ -14,23 +14,34 @@
 #include "frontend/virtio.h"
 
 /*
- * Descriptors for pages that the guest has granted. A backend that crashes leaves its mappings to
- * the descriptor, and a guest never uses a page again that is still mapped; so each connection gets
- * one of its own, which is closed with it.
+ * Descriptors of gntdev, one for each bank: a set for each connection. A backend that crashes
+ * leaves its mappings to the descriptor, and a guest never uses a page again that is still mapped;
+ * and what is to be mapped as a file can be mapped once. So a set is closed with its connection.
  */
-#define GRANT_FILES_MAX 4
-typedef struct GrantFiles {
-        int fds[GRANT_FILES_MAX];
+#define GRANT_SETS_MAX 4
+typedef struct GrantSet {
+        int fds[MEMORY_BANKS_MAX];
+} GrantSet;
+typedef struct GrantSets {
+        GrantSet sets[GRANT_SETS_MAX];
         unsigned int n; /* that are left */
-} GrantFiles;
+} GrantSets;
 
-/* The guest's memory: a borrowed descriptor for each bank, or, with grants, those that are left. */
+#define GRANT_SET_NONE ((GrantSet){ { -1, -1 } })
+
+/* Closes a set, or all that are left. */
+void grant_set_close(GrantSet *set);
+void grant_sets_close(GrantSets *sets);
+
+/* The guest's memory: a borrowed descriptor for each bank, or sets of them. */
 typedef struct VhostMemory {
         uint16_t domid;
+        bool grants; /* the guest's driver hands out grants, not addresses */
+        MemoryChoice choice;
         const MemoryBank *banks; /* with grants the one that GUEST_GRANTS_BASE begins */
         unsigned int n_banks;
         const int *fds;
-        GrantFiles *grants; /* NULL if the guest's driver hands out addresses */
+        GrantSets *sets; /* with grants, and for seeded memory; else NULL */
 } VhostMemory;
 
 /*

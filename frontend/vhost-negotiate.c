@@ -57,12 +57,16 @@ static uint64_t offer_features(const VhostNegotiation *negotiation)
 /* Returns whether there is a way; if not, the negotiation has failed. */
 static bool way_choose(VhostNegotiation *negotiation, bool xen_mmap)
 {
-        int r = memory_way_choose(negotiation->grants, xen_mmap, &negotiation->offer.way);
+        int r = memory_way_choose(negotiation->memory, negotiation->grants, xen_mmap,
+                                  &negotiation->offer.way);
 
         if (r < 0)
                 negotiation->failed(negotiation->userdata, r,
-                                    "the guest hands out grants (grant_usage=1), and the backend "
-                                    "cannot map them: it does not offer XEN_MMAP");
+                                    negotiation->grants
+                                            ? "the guest hands out grants (grant_usage=1), and the "
+                                              "backend cannot map them: it does not offer XEN_MMAP"
+                                            : "the backend does not offer XEN_MMAP, which its "
+                                              "profile asks for (Memory=xen-mmap)");
         return r >= 0;
 }
 
@@ -149,6 +153,8 @@ static void protocol_features_answered(void *userdata, const VhostUserPayload *p
         if (!way_choose(negotiation,
                         vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_XEN_MMAP)))
                 return;
+        if (!memory_way_is_xen_mmap(negotiation->offer.way))
+                negotiation->protocol_features &= ~BIT(VHOST_USER_PROTOCOL_F_XEN_MMAP);
         vhost_set_protocol_features(client, negotiation->protocol_features);
         if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_REPLY_ACK))
                 vhost_client_use_acks(client);

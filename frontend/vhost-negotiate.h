@@ -34,6 +34,7 @@ typedef struct VhostNegotiation {
         const LaunchConfig *config; /* what the launch file says of the configuration space */
         int channel;                /* the end of its own channel, for the backend that wants one */
         bool grants;                /* the guest's driver hands out grants, not addresses */
+        MemoryChoice memory;
         void (*done)(void *userdata);
         void (*changed)(void *userdata); /* ours */
         VhostFailed failed;

@@ -87,6 +87,22 @@ static void banks_mark(const VhostMemory *memory, bool marked)
                 fcntl(memory->fds[i], F_SETSIG, marked ? (int)i + 1 : 0);
 }
 
+/* What a region is mapped from: all that the guest grants from one, else each bank from its own. */
+static int region_fd(const VhostRings *rings, unsigned int region)
+{
+        switch (rings->negotiation->offer.way) {
+        case MEMORY_WAY_GRANTS:
+                return rings->grants.fds[0];
+        case MEMORY_WAY_SEEDED:
+                return rings->grants.fds[region];
+        case MEMORY_WAY_FILE:
+        case MEMORY_WAY_FOREIGN:
+        case _MEMORY_WAY_MAX:
+        default:
+                return rings->memory->fds[region];
+        }
+}
+
 /* Returns 0, or -E2BIG if the backend cannot be told of that many regions. */
 static int memory_send(VhostRings *rings)
 {
@@ -100,28 +116,28 @@ static int memory_send(VhostRings *rings)
         if (n < 0)
                 return n;
         for (int i = 0; i < n; i++)
-                fds[i] = way == MEMORY_WAY_GRANTS ? rings->grants_fd : memory->fds[i];
-        if (way != MEMORY_WAY_GRANTS)
+                fds[i] = region_fd(rings, (unsigned int)i);
+        if (!memory->sets)
                 banks_mark(memory, way == MEMORY_WAY_FILE);
-        if (way == MEMORY_WAY_FILE)
-                vhost_set_memory_table(client, regions, fds, (unsigned int)n);
-        else
+        if (memory_way_is_xen_mmap(way))
                 vhost_set_xen_memory_table(client, regions, fds, (unsigned int)n);
+        else
+                vhost_set_memory_table(client, regions, fds, (unsigned int)n);
         /* Which pages are granted changes with each start. */
         rings->memory_known = way != MEMORY_WAY_GRANTS;
         return 0;
 }
 
-/* Takes a descriptor for grants for this connection. Returns 0 or -EMFILE. */
+/* Takes a set of descriptors for this connection. Returns 0 or -EMFILE. */
 static int grants_take(VhostRings *rings)
 {
-        GrantFiles *grants = rings->memory->grants;
+        GrantSets *sets = rings->memory->sets;
 
-        if (!grants || rings->grants_fd >= 0)
+        if (!sets || rings->grants.fds[0] >= 0)
                 return 0;
-        if (grants->n == 0)
+        if (sets->n == 0)
                 return -EMFILE;
-        rings->grants_fd = steal_fd(&grants->fds[--grants->n]);
+        rings->grants = sets->sets[--sets->n];
         return 0;
 }
 
@@ -129,7 +145,7 @@ void vhost_rings_forget(VhostRings *rings)
 {
         rings->memory_known = false;
         rings->started = 0;
-        fd_closep(&rings->grants_fd);
+        grant_set_close(&rings->grants);
 }
 
 static uint32_t base_new(const VhostRings *rings)

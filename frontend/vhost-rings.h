@@ -29,7 +29,7 @@ typedef struct VhostRings {
 
         VhostRingsDone done;
         bool memory_known; /* to the backend; ours, as are those that follow */
-        int grants_fd;     /* for this connection, or -1 */
+        GrantSet grants;   /* for this connection, or none */
         uint16_t queue;    /* the one that is being started or stopped */
         uint64_t started;  /* bit n: the backend has queue n */
 } VhostRings;

@@ -269,6 +269,7 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                         .config = parts->config,
                         .channel = -1,
                         .grants = parts->memory->grants,
+                        .memory = parts->memory->choice,
                         .done = negotiated,
                         .failed = session_lost,
                         .userdata = session,
@@ -282,7 +283,7 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                         .progress = parts->progress,
                         .progress_file = parts->progress_file,
                         .userdata = session,
-                        .grants_fd = -1,
+                        .grants = GRANT_SET_NONE,
                 },
         };
 }

@@ -20,7 +20,7 @@ F_XEN_MMAP = 1 << 17
 XEN_FOREIGN, XEN_GRANT, XEN_NO_ADVANCE_MAP = 1, 2, 8
 GRANTS, GRANTS_SIZE = 1 << 63, 1 << 44
 ACCESS_PLATFORM, RING_RESET = 1 << 33, 1 << 40
-GRANT_FILES = 4  # GRANT_FILES_MAX
+GRANT_SETS = 4  # GRANT_SETS_MAX
 EX_TEMPFAIL = 75
 HOLD = 10.0  # DEVICE_HOLD_USEC
 F_GETSIG = 11  # asm-generic/fcntl.h
@@ -128,10 +128,10 @@ def test_each_connection_has_its_descriptor(machine):
     def left():
         return sum("gntdev" in name for name in frontend.descriptors().values())
 
-    for number in range(GRANT_FILES):
-        assert left() == GRANT_FILES - number
+    for number in range(GRANT_SETS):
+        assert left() == GRANT_SETS - number
         disk.start_at(3)
-        assert left() == GRANT_FILES - number
+        assert left() == GRANT_SETS - number
         disk.reset()
     assert left() == 0
 

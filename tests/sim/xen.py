@@ -79,6 +79,7 @@ class Xen:
         self.has_kernel_paths = False  # as of the next plug(): whether the kernel binds eventfds
         self.bound = {}  # eventfds of the call, under None, and of kicks, by their queue
         self.refuses = {}  # the errno with which the kernel refuses to bind one of these
+        self.grant_table = None  # as of the next plug(): a GrantTable, if dom0 gets at it
         self._kernel = None
         self._page_fd = os.memfd_create("ioreq")
         os.ftruncate(self._page_fd, mmap.PAGESIZE)
@@ -103,6 +104,8 @@ class Xen:
         self._page.close()
         os.close(self._page_fd)
         self.memory.close()
+        if self.grant_table:
+            self.grant_table.close()
         self._raise_errors()
 
     # What a frontend process inherits.
@@ -133,6 +136,8 @@ class Xen:
                 "notify": frontend_notify, "irq": frontend_irq}
         for number, bank in enumerate(self.memory.banks):
             ends[f"ram{number}"] = os.dup(bank.fd)
+        if self.grant_table:
+            ends["table"] = os.dup(self.grant_table.fd)
         return ends
 
     def _plug_kernel(self):

@@ -13,22 +13,37 @@ static const int fds[] = { 7, 8 };
 static void test_choose(void)
 {
         static const struct {
+                MemoryChoice choice;
                 bool grants, xen_mmap;
                 int result;
                 MemoryWay way;
         } cases[] = {
-                { false, false, 0, MEMORY_WAY_FILE },
-                { false, true, 0, MEMORY_WAY_FOREIGN },
-                { true, false, -EOPNOTSUPP, _MEMORY_WAY_MAX },
-                { true, true, 0, MEMORY_WAY_GRANTS },
+                { MEMORY_AUTO, false, false, 0, MEMORY_WAY_FILE },
+                { MEMORY_AUTO, false, true, 0, MEMORY_WAY_FOREIGN },
+                { MEMORY_XEN_MMAP, false, false, -EOPNOTSUPP, _MEMORY_WAY_MAX },
+                { MEMORY_XEN_MMAP, false, true, 0, MEMORY_WAY_FOREIGN },
+                { MEMORY_SEED, false, false, 0, MEMORY_WAY_SEEDED },
+                { MEMORY_SEED, false, true, 0, MEMORY_WAY_SEEDED },
+                { MEMORY_PRELOAD, false, false, 0, MEMORY_WAY_FILE },
+                { MEMORY_PRELOAD, false, true, 0, MEMORY_WAY_FILE },
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
                 MemoryWay way = _MEMORY_WAY_MAX;
 
-                g_assert_cmpint(memory_way_choose(cases[i].grants, cases[i].xen_mmap, &way), ==,
-                                cases[i].result);
+                g_assert_cmpint(memory_way_choose(cases[i].choice, cases[i].grants,
+                                                  cases[i].xen_mmap, &way),
+                                ==, cases[i].result);
                 g_assert_cmpint(way, ==, cases[i].way);
+        }
+        /* What the guest's driver hands out leaves no choice. */
+        for (int choice = 0; choice < _MEMORY_CHOICE_MAX; choice++) {
+                MemoryWay way;
+
+                g_assert_cmpint(memory_way_choose((MemoryChoice)choice, true, false, &way), ==,
+                                -EOPNOTSUPP);
+                g_assert_cmpint(memory_way_choose((MemoryChoice)choice, true, true, &way), ==, 0);
+                g_assert_cmpint(way, ==, MEMORY_WAY_GRANTS);
         }
 }
 
@@ -57,6 +72,7 @@ static void test_banks(void)
                 uint32_t flags, domid;
         } cases[] = {
                 { MEMORY_WAY_FILE, 0, 0 },
+                { MEMORY_WAY_SEEDED, 0, 0 },
                 { MEMORY_WAY_FOREIGN, 1, 5 },
         };
 
