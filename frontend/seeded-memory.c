@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include "frontend/grant-seed.h"
@@ -156,6 +157,7 @@ int seeded_memory_open(uint16_t domid, const MemoryBank *banks, unsigned int n_b
                 if (r >= 0)
                         sets.n++;
         }
+        malloc_trim(0); /* the lists of grants were long */
         if (r < 0)
                 return r;
         *ret_sets = sets;

@@ -53,9 +53,11 @@ class Guest:
     """A guest that runs a shell script, or with script=None one that does nothing at all.
 
     files are further ones in its root folder, by name: programs, or what the script wants.
+    settings are further lines of its xl.cfg.
     """
 
-    def __init__(self, host, name, disks, script, memory=192, vcpus=1, kernel="lab", files=None):
+    def __init__(self, host, name, disks, script, memory=192, vcpus=1, kernel="lab", files=None,
+                 settings=""):
         self.host = host
         self.name = name
         self.files = f"/srv/lab/guests/{kernel}"
@@ -66,7 +68,7 @@ class Guest:
         disk_lines = ",\n    ".join(f'"{disk.entry(n)}"' for n, disk in enumerate(disks))
         self.text = (f'name = "{name}"\nmemory = {memory}\nvcpus = {vcpus}\n{boot}'
                      'extra = "console=hvc0 quiet"\non_crash = "preserve"\n'
-                     f'disk = [\n    {disk_lines}\n]\n')
+                     f'disk = [\n    {disk_lines}\n]\n{settings}\n')
         (host.lab.share / f"{name}.cfg").write_text(self.text, encoding="utf-8")
         host.check(f"mkdir -p {GUEST_FOLDER} && cp /mnt/lab/{name}.cfg {self.config} && "
                    f"rm -f {self.log}")
