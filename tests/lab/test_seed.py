@@ -61,7 +61,7 @@ def block_devices(dom0, *disks):
     """The disks as loop devices over their images, which are on ext4."""
     devices = [dom0.check(f"losetup --find --show {disk.path}").strip() for disk in disks]
     try:
-        yield [replace(disk, path=device) for disk, device in zip(disks, devices)]
+        yield [replace(disk, path=device) for disk, device in zip(disks, devices, strict=True)]
     finally:
         dom0.check(f"losetup -d {' '.join(devices)}")
 
@@ -87,7 +87,8 @@ def test_direct(dom0, profile, figures):
     profile("seed")
     disks = [make_disk(dom0, name) for name in ("direct-a", "direct-b")]
     with block_devices(dom0, *disks) as devices:
-        guest = Guest(dom0, "seed", devices, scripts.WRITE_FILES, memory=MEMORY, settings=ROOM)
+        guest = Guest(dom0, "seed", devices, scripts.WRITE_FILES, memory=MEMORY,
+                      settings=ROOM)
         figures("create with two disks of seeded grants, s", guest.create())
         assert is_direct(dom0, guest, devices[0].path)
         assert "seeded grants" in finish(dom0, guest)
@@ -100,7 +101,8 @@ def test_rebind(dom0, profile):
     profile("seed")
     disk = make_disk(dom0, "direct")
     with block_devices(dom0, disk) as devices:
-        guest = Guest(dom0, "seed", devices, scripts.REBIND_TRANSPORT, memory=MEMORY, settings=ROOM)
+        guest = Guest(dom0, "seed", devices, scripts.REBIND_TRANSPORT, memory=MEMORY,
+                      settings=ROOM)
         guest.create()
         assert "no descriptor for grants is left" in finish(dom0, guest)
     check_image(dom0, disk, "[ $(cat rebound) = 3 ]")
