@@ -69,7 +69,8 @@ def block_devices(dom0, *disks):
 def is_direct(dom0, guest, device):
     """Whether the guest's backend has opened the device for direct I/O."""
     pid = next(pid for unit, pid in guest.pids().items() if "backend" in unit)
-    flags = dom0.check(f"for fd in /proc/{pid}/fd/*; do if [ \"$(readlink $fd)\" = {device} ]; then "
+    flags = dom0.check(f"for fd in /proc/{pid}/fd/*; do "
+                       f"if [ \"$(readlink $fd)\" = {device} ]; then "
                        f"awk '/^flags/ {{ print $2 }}' /proc/{pid}/fdinfo/${{fd##*/}}; fi; done")
     return any(int(flag, 8) & O_DIRECT for flag in flags.split())
 
