@@ -32,7 +32,7 @@ static void driver_reset(Device *device)
 static void driver_notified(Device *device, uint16_t queue)
 {
         /* While the backend is away the kick is lost; each ring is kicked once when it starts. */
-        if (vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
+        if (device->leaving || vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
                 return;
         device->kicks |= UINT64_C(1) << queue;
         if (!device->request_logged) {
@@ -113,7 +113,9 @@ static bool write_waits(const Device *device, const MmioAccess *access)
         switch (vhost_session_state(device->session)) {
         case VHOST_SESSION_STOPPING:
         case VHOST_SESSION_DRAINING:
-                return !device->hold_over;
+                /* The next process kicks each ring. */
+                return !device->hold_over &&
+                       !(device->leaving && access->offset == VIRTIO_MMIO_QUEUE_NOTIFY);
         case VHOST_SESSION_CHANGING:
                 return true;
         case VHOST_SESSION_STARTING:

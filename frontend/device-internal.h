@@ -32,11 +32,13 @@ struct Device {
         KernelNotify kernel_notify;
         VhostSession *session;
         VhostOffer offer; /* the latest; the driver sees it from its next reset on */
-        sd_event_source *hold;
+        sd_event_source *hold, *quieten;
 
         bool answering;      /* the driver's accesses are answered, no longer held */
         bool start_held;     /* the driver's DRIVER_OK waits until the rings have started */
         bool hold_over;      /* what the driver takes back waits no longer for the backend */
+        bool leaving;        /* the process is going to end: nobody is kicked any more */
+        bool quiet;          /* and has not been for some time */
         bool ready;          /* the backend has answered at least once */
         bool request_logged; /* the first request since the driver's start has been */
         uint64_t kicks;      /* bit n: queue n is to be kicked once the access is answered */

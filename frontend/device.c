@@ -7,6 +7,9 @@
 #include "frontend/config-space.h"
 #include "frontend/device-internal.h"
 
+/* Most requests that a backend has begun when it is kicked for the last time end in that time. */
+#define QUIET_USEC UINT64_C(50000)
+
 uint64_t device_now(const Device *device)
 {
         uint64_t now = 0;
@@ -66,7 +69,7 @@ void device_rings_start(Device *device)
         const char *refusal;
         int r;
 
-        if (!virtio_is_running(&device->mmio->device) ||
+        if (device->leaving || !virtio_is_running(&device->mmio->device) ||
             vhost_session_state(device->session) != VHOST_SESSION_IDLE)
                 return;
         refusal = vhost_session_refusal(device->session);
@@ -80,6 +83,51 @@ void device_rings_start(Device *device)
                          "no descriptor for grants is left: the next process goes on");
                 device->ops->failed(device->userdata, r);
         }
+}
+
+/* What has been begun is finished first. */
+static void leave_go_on(Device *device)
+{
+        if (!device->leaving)
+                return;
+        switch (vhost_session_state(device->session)) {
+        case VHOST_SESSION_STARTING:
+        case VHOST_SESSION_CHANGING:
+        case VHOST_SESSION_STOPPING:
+        case VHOST_SESSION_DRAINING:
+                return;
+        case VHOST_SESSION_RUNNING:
+                if (!device->quiet || vhost_session_hand_over(device->session))
+                        return;
+                break;
+        case VHOST_SESSION_DISCONNECTED:
+        case VHOST_SESSION_NEGOTIATING:
+        case VHOST_SESSION_IDLE:
+        case _VHOST_SESSION_STATE_MAX:
+        default:
+                break;
+        }
+        device->ops->left(device->userdata);
+}
+
+static int quiet_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        Device *device = userdata;
+
+        device->quiet = true;
+        leave_go_on(device);
+        return 0;
+}
+
+void device_leave(Device *device)
+{
+        if (device->leaving)
+                return;
+        device->leaving = true;
+        kernel_notify_stop(&device->kernel_notify);
+        device->quiet = sd_event_add_time_relative(device->event, &device->quieten, CLOCK_MONOTONIC,
+                                                   QUIET_USEC, 0, quiet_elapsed, device) < 0;
+        leave_go_on(device);
 }
 
 static void session_ready(void *userdata, const VhostOffer *offer)
@@ -108,6 +156,7 @@ static void session_ready(void *userdata, const VhostOffer *offer)
         device_hold_end(device);
         device_rings_start(device);
         requests_serve(device);
+        leave_go_on(device);
 }
 
 static void session_started(void *userdata, bool resumed)
@@ -137,6 +186,7 @@ static void session_started(void *userdata, bool resumed)
                 device_interrupt(device);
         }
         requests_serve(device);
+        leave_go_on(device);
 }
 
 static void session_stopped(void *userdata)
@@ -146,6 +196,7 @@ static void session_stopped(void *userdata)
         device_hold_end(device);
         device_offer_apply(device);
         requests_serve(device);
+        leave_go_on(device);
 }
 
 static void session_config_changed(void *userdata, const VhostOffer *offer)
@@ -181,6 +232,7 @@ static void session_lost(void *userdata, int error, const char *reason)
         if (config_space_disconnect(device->type, &device->offer))
                 device_offer_apply(device);
         requests_serve(device);
+        leave_go_on(device);
 }
 
 static const VhostSessionOps session_ops = {
@@ -353,6 +405,7 @@ Device *device_free(Device *device)
         if (!device)
                 return NULL;
         sd_event_source_disable_unref(device->hold);
+        sd_event_source_disable_unref(device->quieten);
         kernel_notify_stop(&device->kernel_notify);
         vhost_session_free(device->session);
         notify_free(device->notify);

@@ -22,6 +22,8 @@ typedef struct DeviceOps {
         void (*ready)(void *userdata);
         /* Accesses that had to wait can go on. */
         void (*unblocked)(void *userdata);
+        /* What device_leave() ordered is done, as far as it can be. May be called from within. */
+        void (*left)(void *userdata);
         /* Nothing works any more; the negative errno says why, and it was logged. */
         void (*failed)(void *userdata, int error);
 } DeviceOps;
@@ -53,6 +55,13 @@ Device *device_free(Device *device);
 int device_serve(Device *device) _warn_unused_;
 
 #define DEVICE_HOLD_USEC UINT64_C(10000000)
+
+/*
+ * The process is going to end in order: stops the rings in such a way that the next one goes on
+ * with them without the loss of a request, and then calls ops->left. It takes as long as the
+ * backend; to end before that is as safe as a crash.
+ */
+void device_leave(Device *device);
 
 /*
  * The driver's access to the device's range, as IoreqOps says; and what is left to do when it has

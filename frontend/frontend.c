@@ -59,9 +59,17 @@ static void device_failed(void *userdata, int error)
         sd_event_exit(frontend->event, error);
 }
 
+static void device_left(void *userdata)
+{
+        Frontend *frontend = userdata;
+
+        sd_event_exit(frontend->event, 0);
+}
+
 static const DeviceOps device_ops = {
         .ready = device_ready,
         .unblocked = device_unblocked,
+        .left = device_left,
         .failed = device_failed,
 };
 
@@ -266,4 +274,9 @@ int frontend_serve(Frontend *frontend)
                 return r;
         /* What waited in the server before we bound its events. */
         return ioreq_serve(&frontend->ioreq);
+}
+
+void frontend_leave(Frontend *frontend)
+{
+        device_leave(frontend->device);
 }

@@ -35,3 +35,9 @@ int frontend_restrict(Frontend *frontend) _warn_unused_;
  * Tells systemd READY when the backend has answered.
  */
 int frontend_serve(Frontend *frontend) _warn_unused_;
+
+/*
+ * Lets the device go, so that the next process can go on with it, and then ends the loop with 0.
+ * How long that takes is up to the backend; the loop may be ended at any time.
+ */
+void frontend_leave(Frontend *frontend);

@@ -9,12 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "common/device-name.h"
 #include "common/launch.h"
 #include "common/log.h"
 #include "frontend/frontend.h"
 #include "frontend/isolate.h"
+
+/* For the hand-over to the next process: less than the unit's TimeoutStopSec. */
+#define LEAVE_USEC UINT64_C(1500000)
 
 typedef struct Arguments {
         const char *run_directory;
@@ -99,18 +103,30 @@ static int loop_new(sd_event **ret_event)
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
         sigprocmask(SIG_BLOCK, &signals, NULL);
-        /* Without a handler sd-event ends the loop, with status 0. */
-        r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
-        if (r >= 0)
-                r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
-        if (r >= 0)
-                r = sd_event_set_watchdog(event, true);
+        r = sd_event_set_watchdog(event, true);
         if (r < 0) {
                 sd_event_unref(event);
                 return r;
         }
         *ret_event = event;
         return 0;
+}
+
+/* However long a backend takes for the requests that it has begun. */
+static int signal_received(sd_event_source *source, const struct signalfd_siginfo *info _unused_,
+                           void *userdata)
+{
+        frontend_leave(userdata);
+        /* Without a handler sd-event ends the loop, with status 0. */
+        return sd_event_add_time_relative(sd_event_source_get_event(source), NULL, CLOCK_MONOTONIC,
+                                          LEAVE_USEC, 0, NULL, NULL);
+}
+
+static int signals_handle(sd_event *event, Frontend *frontend)
+{
+        int r = sd_event_add_signal(event, NULL, SIGTERM, signal_received, frontend);
+
+        return r < 0 ? r : sd_event_add_signal(event, NULL, SIGINT, signal_received, frontend);
 }
 
 static int serve(const DeviceName *name, const Launch *launch, const LogContext *context)
@@ -123,6 +139,8 @@ static int serve(const DeviceName *name, const Launch *launch, const LogContext 
         if (r < 0)
                 return r;
         r = frontend_new(event, name, launch, &frontend);
+        if (r >= 0)
+                r = signals_handle(event, frontend);
         if (r < 0)
                 return r;
 

@@ -10,7 +10,6 @@
 #include <sys/vfs.h>
 
 #include "frontend/vhost-peer.h"
-#include "frontend/virtio.h"
 
 /* A descriptor takes 16 bytes in a split queue's area, 32 in a packed one's; a head goes before. */
 #define DESCRIPTOR_SIZE_MIN 16
@@ -85,6 +84,12 @@ int vhost_inflight_adopt(VhostProgress *progress, int file, const VhostUserInfli
         return 0;
 }
 
+void vhost_inflight_drop(VhostProgress *progress)
+{
+        progress->area_size = 0;
+        progress->area_queues = progress->area_queue_size = 0;
+}
+
 VhostUserInflight vhost_inflight_describe(const VhostProgress *progress)
 {
         return (VhostUserInflight){
@@ -147,7 +152,8 @@ bool vhost_inflight_is_consistent(const VhostProgress *progress, int file)
 {
         static const uint8_t zero[sizeof(progress->reserved)];
 
-        if (progress->begun > 1 || progress->holder < VHOST_PEER_UNKNOWN ||
+        if (progress->begun > 1 || progress->handed_over > 1 ||
+            progress->holder < VHOST_PEER_UNKNOWN ||
             memcmp(progress->reserved, zero, sizeof(zero)) != 0)
                 return false;
         if (progress->area_size == 0)

@@ -14,6 +14,7 @@
 
 #include "common/macros.h"
 #include "frontend/vhost-user.h"
+#include "frontend/virtio.h"
 
 /*
  * How far the backends have come since the driver's DRIVER_OK. Free of pointers and descriptors,
@@ -25,10 +26,13 @@ typedef struct VhostProgress {
         uint16_t area_queue_size;
         int32_t holder;      /* the process that may use the guest's memory: see vhost-peer.h */
         uint8_t begun;       /* 1: a backend may have taken requests from the rings */
-        uint8_t reserved[7]; /* 0 */
+        uint8_t handed_over; /* 1: it has let go of all rings, and done all requests before bases */
+        uint8_t reserved[6]; /* 0 */
+        uint16_t bases[VIRTIO_QUEUES_MAX]; /* of split rings: the next request */
 } VhostProgress;
 
-_Static_assert(sizeof(VhostProgress) == 24, "the layout belongs to the device's state");
+_Static_assert(sizeof(VhostProgress) == 24 + 2 * VIRTIO_QUEUES_MAX,
+               "the layout belongs to the device's state");
 
 /*
  * Copies the area that a backend has allocated, for so many queues of so many descriptors, into
@@ -39,6 +43,9 @@ _Static_assert(sizeof(VhostProgress) == 24, "the layout belongs to the device's 
  */
 int vhost_inflight_adopt(VhostProgress *progress, int file, const VhostUserInflight *area,
                          int descriptor, uint16_t n_queues, uint16_t queue_size) _warn_unused_;
+
+/* The area is of no use any more. */
+void vhost_inflight_drop(VhostProgress *progress);
 
 /* How the file is described to a backend. */
 VhostUserInflight vhost_inflight_describe(const VhostProgress *progress);

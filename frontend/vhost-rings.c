@@ -65,10 +65,10 @@ const char *vhost_rings_refusal(const VhostRings *rings)
                 return "the driver's rings are granted in too many places for a memory table";
         if (!progress->begun)
                 return NULL;
-        if (progress->area_size == 0 || !tracks_requests(rings) ||
-            virtio_has_feature(device, VIRTIO_F_RING_PACKED))
+        if (virtio_has_feature(device, VIRTIO_F_RING_PACKED) ||
+            (!progress->handed_over && (progress->area_size == 0 || !tracks_requests(rings))))
                 return "no backend has noted which of the driver's requests it has begun";
-        if (progress->area_queues > rings->negotiation->n_queues)
+        if (tracks_requests(rings) && progress->area_queues > rings->negotiation->n_queues)
                 return "the backend has fewer queues than the one before";
         return NULL;
 }
@@ -158,6 +158,8 @@ static uint32_t ring_base(const VhostRings *rings, uint16_t queue)
 {
         if (virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED))
                 return BASE_PACKED;
+        if (rings->handed_over)
+                return rings->progress->bases[queue];
         return vhost_inflight_used_index(rings->progress, rings->progress_file, queue);
 }
 
@@ -178,6 +180,7 @@ static void ring_send(VhostRings *rings, uint16_t index, uint32_t base)
 
         /* Before the backend can begin, since either of us may die at any moment. */
         rings->progress->begun = 1;
+        rings->progress->handed_over = 0;
         vhost_set_vring_base(client, index, base);
         vhost_set_vring_address(client, &address);
         vhost_set_vring_call(client, index, rings->call_fd);
@@ -286,6 +289,22 @@ static void features_send(VhostRings *rings)
                 vhost_net_set_mtu(negotiation->client, mtu, mtu_answered, rings);
 }
 
+static void area_prepare(VhostRings *rings)
+{
+        VhostClient *client = rings->negotiation->client;
+
+        if (!tracks_requests(rings)) {
+                /* What an earlier backend has noted says nothing of what this one does. */
+                vhost_inflight_drop(rings->progress);
+                vhost_barrier(client, start_prepared, rings);
+        } else if (rings->progress->area_size > 0) {
+                area_send(rings);
+        } else {
+                vhost_get_inflight(client, queues_served(rings), rings->device->queue_size_max,
+                                   area_answered, rings);
+        }
+}
+
 int vhost_rings_start(VhostRings *rings, VhostRingsDone done)
 {
         VhostClient *client = rings->negotiation->client;
@@ -295,6 +314,7 @@ int vhost_rings_start(VhostRings *rings, VhostRingsDone done)
         if (r < 0)
                 return r;
         rings->done = done;
+        rings->handed_over = rings->progress->handed_over;
         features_send(rings);
         if (!rings->memory_known) {
                 r = memory_send(rings);
@@ -306,13 +326,7 @@ int vhost_rings_start(VhostRings *rings, VhostRingsDone done)
                 if (device->queues[i].ready)
                         vhost_set_vring_num(client, i, device->queues[i].size);
         }
-        if (!tracks_requests(rings))
-                vhost_barrier(client, start_prepared, rings);
-        else if (rings->progress->area_size > 0)
-                area_send(rings);
-        else
-                vhost_get_inflight(client, queues_served(rings), device->queue_size_max,
-                                   area_answered, rings);
+        area_prepare(rings);
         return 0;
 }
 
@@ -322,7 +336,7 @@ static void ring_disable(VhostRings *rings, uint16_t queue)
                 vhost_set_vring_enable(rings->negotiation->client, queue, false);
 }
 
-static void device_was_reset(void *userdata, const VhostUserPayload *payload _unused_)
+static void rings_stopped(void *userdata, const VhostUserPayload *payload _unused_)
 {
         VhostRings *rings = userdata;
 
@@ -335,15 +349,17 @@ static void device_reset(VhostRings *rings)
         if (vhost_has_protocol_feature(rings->negotiation, VHOST_USER_PROTOCOL_F_RESET_DEVICE))
                 vhost_reset_device(rings->negotiation->client);
         status_send(rings, 0);
-        vhost_barrier(rings->negotiation->client, device_was_reset, rings);
+        vhost_barrier(rings->negotiation->client, rings_stopped, rings);
 }
 
 static void stop_next(VhostRings *rings);
 
-static void ring_stopped(void *userdata, const VhostUserPayload *payload _unused_)
+static void ring_stopped(void *userdata, const VhostUserPayload *payload)
 {
         VhostRings *rings = userdata;
 
+        if (rings->handing_over)
+                rings->progress->bases[rings->queue] = (uint16_t)payload->state.num;
         rings->started &= ~BIT(rings->queue);
         stop_next(rings);
 }
@@ -352,17 +368,34 @@ static void ring_stopped(void *userdata, const VhostUserPayload *payload _unused
 static void stop_next(VhostRings *rings)
 {
         if (rings->started == 0) {
-                device_reset(rings);
+                if (rings->handing_over)
+                        vhost_barrier(rings->negotiation->client, rings_stopped, rings);
+                else
+                        device_reset(rings);
                 return;
         }
         rings->queue = (uint16_t)__builtin_ctzll(rings->started);
         ring_disable(rings, rings->queue);
         vhost_get_vring_base(rings->negotiation->client, rings->queue, ring_stopped, rings);
+        /*
+         * libvhost-user takes the descriptor away when it stops the ring. Without one it fails at
+         * the first request that it finishes after that, and loses the others; the barrier tells.
+         */
+        if (rings->handing_over)
+                vhost_set_vring_call(rings->negotiation->client, rings->queue, rings->call_fd);
 }
 
 void vhost_rings_stop(VhostRings *rings, VhostRingsDone done)
 {
         rings->done = done;
+        rings->handing_over = false;
+        stop_next(rings);
+}
+
+void vhost_rings_hand_over(VhostRings *rings, VhostRingsDone done)
+{
+        rings->done = done;
+        rings->handing_over = true;
         stop_next(rings);
 }
 
@@ -371,6 +404,7 @@ void vhost_ring_forget(VhostRings *rings, uint16_t queue)
 {
         if (!virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED))
                 vhost_inflight_clear(rings->progress, rings->progress_file, queue);
+        rings->progress->bases[queue] = BASE_SPLIT;
 }
 
 static void single_started(void *userdata, const VhostUserPayload *payload _unused_)

@@ -28,7 +28,9 @@ typedef struct VhostRings {
         void *userdata;
 
         VhostRingsDone done;
-        bool memory_known; /* to the backend; ours, as are those that follow */
+        bool handing_over; /* ours, as are those that follow: what is stopped goes on */
+        bool handed_over;  /* what is started was */
+        bool memory_known; /* to the backend */
         GrantSet grants;   /* for this connection, or none */
         uint16_t queue;    /* the one that is being started or stopped */
         uint64_t started;  /* bit n: the backend has queue n */
@@ -53,6 +55,9 @@ void vhost_rings_forget(VhostRings *rings);
 
 /* Stops all queues that were started, and resets the device. */
 void vhost_rings_stop(VhostRings *rings, VhostRingsDone done);
+
+/* The same without the reset: progress says from where the rings are to go on. Not packed ones. */
+void vhost_rings_hand_over(VhostRings *rings, VhostRingsDone done);
 
 /* A queue is not the one any more that backends have begun with. It must not run. */
 void vhost_ring_forget(VhostRings *rings, uint16_t queue);

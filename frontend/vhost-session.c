@@ -29,7 +29,8 @@ struct VhostSession {
         VhostSessionState state;
         sd_event_source *retry;
         uint64_t retry_usec;
-        bool resumed; /* the rings go on where an earlier backend has stopped */
+        bool resumed;      /* the rings go on where an earlier backend has stopped */
+        bool handing_over; /* to the next process, when the backend is drained */
         VhostHolder holder;
         bool holder_told; /* that it keeps another backend away */
         VhostClient *client;
@@ -183,6 +184,9 @@ static void negotiated(void *userdata)
 
         fd_closep(&session->negotiation.channel);
         vhost_holder_release(&session->holder);
+        /* Only now all requests are done that were begun when the rings were stopped. */
+        if (session->state == VHOST_SESSION_DRAINING && session->handing_over)
+                session->progress->handed_over = 1;
         session_set_state(session, VHOST_SESSION_IDLE);
         session->ops->ready(session->userdata, &session->negotiation.offer);
 }
@@ -349,7 +353,7 @@ const char *vhost_session_refusal(const VhostSession *session)
 
         if (session->state == VHOST_SESSION_IDLE)
                 return vhost_rings_refusal(&session->rings);
-        if (progress->begun && progress->area_size == 0)
+        if (progress->begun && progress->area_size == 0 && !progress->handed_over)
                 return "the backend has not noted which of the driver's requests it has begun";
         return NULL;
 }
@@ -414,6 +418,23 @@ bool vhost_session_stop(VhostSession *session)
         default:
                 return true;
         }
+}
+
+static void rings_handed_over(void *userdata)
+{
+        VhostSession *session = userdata;
+
+        session->handing_over = true;
+        rings_stopped(session);
+}
+
+bool vhost_session_hand_over(VhostSession *session)
+{
+        if (virtio_has_feature(session->rings.device, VIRTIO_F_RING_PACKED))
+                return false;
+        session_set_state(session, VHOST_SESSION_STOPPING);
+        vhost_rings_hand_over(&session->rings, rings_handed_over);
+        return true;
 }
 
 static void ring_changed(void *userdata)

@@ -27,7 +27,8 @@ typedef struct VhostSession VhostSession;
  *     Operations: vhost_session_stop(). Ends with ops.started.
  *     Caveats: the driver should not get an answer to its DRIVER_OK before.
  * VHOST_SESSION_RUNNING
- *     Operations: vhost_session_stop(), vhost_session_queue_start(), vhost_session_queue_stop().
+ *     Operations: vhost_session_stop(), vhost_session_queue_start(), vhost_session_queue_stop(),
+ *     vhost_session_hand_over().
  * VHOST_SESSION_STOPPING
  *     Operations: none. Goes on to DRAINING.
  *     Caveats: the backend may still use the rings; the driver must not get an answer before.
@@ -135,6 +136,14 @@ void vhost_session_queue_start(VhostSession *session, uint16_t queue);
 
 /* Stops a queue; in state RUNNING. */
 void vhost_session_queue_stop(VhostSession *session, uint16_t queue);
+
+/*
+ * Stops the rings, so that the session of the next process starts them where they are, whatever the
+ * backend is: progress then says that all requests before are done. In state RUNNING; there is
+ * nothing to do with this session after that. Returns whether this takes until ops.ready or, where
+ * it fails, ops.stopped; not for packed rings, which cannot go on.
+ */
+bool vhost_session_hand_over(VhostSession *session);
 
 /*
  * The driver has written size bytes at an offset of the configuration space. Where the backend does

@@ -58,14 +58,16 @@ class Program:
 
 
 class StorageDaemon(Program):
-    """qemu-storage-daemon with one disk."""
+    """qemu-storage-daemon with one disk, which takes so many requests a second."""
 
-    def __init__(self, socket_path, image, writable=True, queues=1):
+    def __init__(self, socket_path, image, writable=True, queues=1, rate=100000):
         super().__init__(
             socket_path, "qemu-storage-daemon",
             "--blockdev", f"driver=file,node-name=file,filename={image},"
                           f"read-only={'off' if writable else 'on'}",
-            "--export", f"type=vhost-user-blk,id=export,node-name=file,num-queues={queues},"
+            "--object", f"throttle-group,id=limit,x-iops-total={rate}",
+            "--blockdev", "driver=throttle,node-name=disk,file=file,throttle-group=limit",
+            "--export", f"type=vhost-user-blk,id=export,node-name=disk,num-queues={queues},"
                         f"writable={'on' if writable else 'off'},"
                         f"addr.type=unix,addr.path={socket_path}")
 

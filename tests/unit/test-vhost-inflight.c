@@ -194,7 +194,8 @@ static void test_consistent(Fixture *fixture, gconstpointer data _unused_)
                 g_assert_false(vhost_inflight_is_consistent(&bad, fixture->file));                 \
         })
         assert_bad(begun, 2);
-        assert_bad(reserved[6], 1);
+        assert_bad(reserved[5], 1);
+        assert_bad(handed_over, 2);
         assert_bad(holder, -2);
         assert_bad(area_size, AREA + 1);
         assert_bad(area_size, UINT64_MAX);
