@@ -91,18 +91,39 @@ static void net_make(Space *space, const LaunchConfig *launch)
                 u16_set(space, NET_MTU, launch->net_mtu);
 }
 
-/* Whether there is a control queue where the driver looks for it: behind all pairs. */
-static bool net_has_control(const Space *space, const LaunchConfig *launch)
+/*
+ * Looks for the control queue where the driver does: behind all pairs. Returns whether it is there;
+ * if not, there is one pair.
+ */
+static bool net_find_control(const Space *space, const LaunchConfig *launch, uint32_t *ret_pairs)
 {
         const VhostOffer *offer = space->offer;
         uint32_t pairs = 1;
 
-        if (!space->backends && launch->net_queue_pairs == 0)
+        *ret_pairs = pairs;
+        if (!(offer->features & BIT(NET_F_CTRL_VQ)) ||
+            (!space->backends && launch->net_queue_pairs == 0))
                 return false;
         if (offer->features & BIT(NET_F_MQ))
                 pairs = u16_get(offer, NET_QUEUE_PAIRS);
-        return (offer->features & BIT(NET_F_CTRL_VQ)) && pairs > 0 &&
-               pairs * NET_QUEUES_PER_PAIR < offer->n_queues;
+        if (pairs == 0 || pairs * NET_QUEUES_PER_PAIR >= offer->n_queues)
+                return false;
+        *ret_pairs = pairs;
+        return true;
+}
+
+/* The queues that the driver can use, and the features that go with them. */
+static void net_limit(const Space *space, const LaunchConfig *launch)
+{
+        VhostOffer *offer = space->offer;
+        uint32_t pairs, n_queues;
+        const bool control = net_find_control(space, launch, &pairs);
+
+        if (!control)
+                offer->features &= ~NET_CONTROL;
+        n_queues = pairs * NET_QUEUES_PER_PAIR + (control ? 1 : 0);
+        if (n_queues < offer->n_queues)
+                offer->n_queues = (uint16_t)n_queues;
 }
 
 static void fs_make(Space *space, const LaunchConfig *launch)
@@ -159,8 +180,8 @@ void config_space_complete(const DeviceType *type, const LaunchConfig *launch, V
                 if (!is_known(&space, field))
                         offer->features &= ~BIT(field->feature);
         }
-        if (type->id == VIRTIO_ID_NET && !net_has_control(&space, launch))
-                offer->features &= ~NET_CONTROL;
+        if (type->id == VIRTIO_ID_NET)
+                net_limit(&space, launch);
 }
 
 bool config_space_disconnect(const DeviceType *type, VhostOffer *offer)

@@ -24,7 +24,8 @@
  * Makes of what a backend can do what the driver is offered. offer has the backend's features, as
  * far as they are passed on, its number of queues, and its configuration space, of size 0 if it
  * gave none. The space and the features change, so that each feature that brings a field of the
- * space is there only with its field. config_size stays at most VHOST_USER_CONFIG_MAX.
+ * space is there only with its field; so does the number of a network card's queues, to those that
+ * a driver can use. config_size stays at most VHOST_USER_CONFIG_MAX.
  */
 void config_space_complete(const DeviceType *type, const LaunchConfig *launch, VhostOffer *offer);
 

@@ -71,8 +71,11 @@ def test_a_network_card_of_which_nothing_is_said(machine):
     """A backend offers what QEMU would do for it: a control queue is not there."""
     machine.be_of_type(NET)
     backend = net_backend(machine, NET_DRIVER_KNOWS)
+    backend.n_queues = 128
     machine.frontend().wait_ready()
     driver = Driver(machine.xen).start(queues=2, wanted=NET_DRIVER_KNOWS)
+    driver.write(QUEUE_SEL, 2)
+    assert driver.read(QUEUE_SIZE_MAX) == 0
     assert driver.features == VERSION_1 | NET_F_STATUS
     assert driver.space(12) == card()
     assert numbers(backend) == [

@@ -45,6 +45,7 @@ static void test_net(void)
 
         offer = complete(1, &nothing, MRG | MTU | MAC | CTRL_ALL, 64, "", 0);
         g_assert_cmphex(offer.features, ==, MRG | STATUS);
+        g_assert_cmpuint(offer.n_queues, ==, 2);
         assert_space(&offer, "\0\0\0\0\0\0\1\0");
 
         offer = complete(1, &some, MRG | MTU | CTRL_ALL, 64, "", 0);
@@ -62,17 +63,20 @@ static void test_net_queue_pairs(void)
                 uint64_t features;
                 uint16_t n_queues, pairs;
                 uint64_t expected;
+                uint16_t expected_queues;
         } cases[] = {
-                { CTRL_ALL, 5, 2, CTRL_ALL },
-                { CTRL_ALL, 4, 2, 0 },
-                { CTRL_ALL, 63, 31, CTRL_ALL },
-                { CTRL_ALL, 62, 31, 0 },
-                { CTRL_ALL, 3, 1, CTRL_ALL },
+                { CTRL_ALL, 5, 2, CTRL_ALL, 5 },
+                { CTRL_ALL, 6, 2, CTRL_ALL, 5 },
+                { CTRL_ALL, 4, 2, 0, 2 },
+                { CTRL_ALL, 64, 31, CTRL_ALL, 63 },
+                { CTRL_ALL, 62, 31, 0, 2 },
+                { CTRL_ALL, 3, 1, CTRL_ALL, 3 },
+                { CTRL_ALL, 1, 1, 0, 1 },
                 /* Without MQ the control queue is behind the first pair. */
-                { CTRL_VQ, 3, 2, CTRL_VQ },
-                { CTRL_VQ, 2, 2, 0 },
+                { CTRL_VQ, 64, 2, CTRL_VQ, 3 },
+                { CTRL_VQ, 2, 2, 0, 2 },
                 /* Linux refuses a device that offers one without the other. */
-                { MQ, 64, 2, 0 },
+                { MQ, 64, 2, 0, 2 },
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -82,6 +86,7 @@ static void test_net_queue_pairs(void)
 
                 g_test_message("case %zu", i);
                 g_assert_cmphex(offer.features, ==, cases[i].expected | STATUS);
+                g_assert_cmpuint(offer.n_queues, ==, cases[i].expected_queues);
                 g_assert_cmpuint(offer.config_size, ==, 10);
                 g_assert_cmpuint(offer.config[8], ==, cases[i].pairs);
         }
