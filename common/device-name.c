@@ -67,6 +67,26 @@ int device_name_parse(const char *instance, DeviceName *ret_name)
         return 0;
 }
 
+void device_name_shared(uint16_t domid, char ret_instance[DEVICE_INSTANCE_MAX])
+{
+        snprintf(ret_instance, DEVICE_INSTANCE_MAX, "%" PRIu16 "-shared", domid);
+}
+
+int device_name_parse_shared(const char *instance, uint16_t *ret_domid)
+{
+        char text[6], canonical[DEVICE_INSTANCE_MAX];
+        uint64_t domid;
+
+        if (sscanf(instance, "%5[0-9]", text) != 1 ||
+            parse_unsigned(text, DOMID_RESERVED - 1, &domid) < 0)
+                return -EINVAL;
+        device_name_shared((uint16_t)domid, canonical);
+        if (strcmp(canonical, instance) != 0)
+                return -EINVAL;
+        *ret_domid = (uint16_t)domid;
+        return 0;
+}
+
 static void unit_name(const DeviceName *name, const char *prefix, const char *suffix,
                       char ret_unit[DEVICE_UNIT_MAX])
 {
@@ -84,6 +104,14 @@ void device_name_frontend_unit(const DeviceName *name, char ret_unit[DEVICE_UNIT
 void device_name_backend_unit(const DeviceName *name, char ret_unit[DEVICE_UNIT_MAX])
 {
         unit_name(name, "xen-virtio-backend@", ".service", ret_unit);
+}
+
+void device_name_shared_unit(uint16_t domid, char ret_unit[DEVICE_UNIT_MAX])
+{
+        char instance[DEVICE_INSTANCE_MAX];
+
+        device_name_shared(domid, instance);
+        snprintf(ret_unit, DEVICE_UNIT_MAX, "xen-virtio-frontend@%s.service", instance);
 }
 
 void device_name_slice(const DeviceName *name, char ret_unit[DEVICE_UNIT_MAX])

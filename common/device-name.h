@@ -16,6 +16,7 @@
 #define LAUNCH_FILE     "launch"
 #define BACKEND_SOCKET  "backend.sock"
 #define FRONTEND_FOLDER "frontend" /* a folder for the frontend's own files */
+#define STATUS_FILE     "status"   /* in it, see launch.h */
 
 /* Domids from here on are Xen's reserved ones (DOMID_FIRST_RESERVED in xen/public/xen.h). */
 #define DOMID_RESERVED 0x7ff0U
@@ -53,9 +54,17 @@ void device_name_instance(const DeviceName *name, char ret_instance[DEVICE_INSTA
  */
 int device_name_parse(const char *instance, DeviceName *ret_name) _warn_unused_;
 
+/*
+ * The instance of the frontend that serves several devices of a guest (device-list.h): writes
+ * "DOMID-shared", or reads it back as device_name_parse() does.
+ */
+void device_name_shared(uint16_t domid, char ret_instance[DEVICE_INSTANCE_MAX]);
+int device_name_parse_shared(const char *instance, uint16_t *ret_domid) _warn_unused_;
+
 /* "xen-virtio-frontend@INSTANCE.service" and "xen-virtio-backend@INSTANCE.service". */
 void device_name_frontend_unit(const DeviceName *name, char ret_unit[DEVICE_UNIT_MAX]);
 void device_name_backend_unit(const DeviceName *name, char ret_unit[DEVICE_UNIT_MAX]);
+void device_name_shared_unit(uint16_t domid, char ret_unit[DEVICE_UNIT_MAX]);
 
 /*
  * The device's slice, "xen-virtio-INSTANCE.slice". Dashes nest slices in systemd, so it lies within

@@ -8,11 +8,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/device-name.h"
 #include "common/device-type.h"
 #include "common/parse.h"
+#include "common/small-file.h"
 
 enum {
         KEY_VERSION,
@@ -351,53 +351,38 @@ int launch_format(const Launch *launch, char *text, size_t size)
         return made.length < size ? (int)made.length : -ENOSPC;
 }
 
-int launch_read(int dirfd, Launch *ret_launch, const char **ret_key)
+/* size: of the text, or the negative errno of reading it. */
+static int text_parse(const char *text, ssize_t size, Launch *ret_launch, const char **ret_key)
 {
-        char text[LAUNCH_FILE_LIMIT + 1];
-        _cleanup_fd_ int fd = -1;
-        size_t size = 0;
-
+        if (size >= 0)
+                return launch_parse(text, (size_t)size, ret_launch, ret_key);
         if (ret_key)
                 *ret_key = "";
-        fd = openat(dirfd, LAUNCH_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0)
-                return -errno;
+        return (int)size;
+}
 
-        while (size < sizeof(text)) {
-                ssize_t n = read(fd, text + size, sizeof(text) - size);
+int launch_read(int dirfd, Launch *ret_launch, const char **ret_key)
+{
+        char text[LAUNCH_FILE_LIMIT];
 
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        return launch_parse(text, size, ret_launch, ret_key);
-                size += (size_t)n;
-        }
-        return -EFBIG;
+        return text_parse(text, small_file_read_at(dirfd, LAUNCH_FILE, text, sizeof(text)),
+                          ret_launch, ret_key);
+}
+
+int launch_read_fd(int fd, Launch *ret_launch, const char **ret_key)
+{
+        char text[LAUNCH_FILE_LIMIT];
+
+        return text_parse(text, small_file_read(fd, text, sizeof(text)), ret_launch, ret_key);
 }
 
 int launch_write(int dirfd, const Launch *launch)
 {
-        static const char temporary[] = "." LAUNCH_FILE ".new";
         char text[LAUNCH_FILE_LIMIT];
-        _cleanup_fd_ int fd = -1;
-        ssize_t written;
         int length;
 
         length = launch_format(launch, text, sizeof(text));
         if (length < 0)
                 return length;
-
-        fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0)
-                return -errno;
-        written = write(fd, text, (size_t)length);
-        if (written < 0)
-                return -errno;
-        if (written != length)
-                return -ENOSPC;
-        if (renameat(dirfd, temporary, dirfd, LAUNCH_FILE) < 0)
-                return -errno;
-        return 0;
+        return small_file_replace(dirfd, LAUNCH_FILE, text, (size_t)length);
 }

@@ -13,7 +13,14 @@
  *
  * A reader refuses keys that it does not know. So a new key that may be left out needs no new
  * version: files without it mean what they meant, and no file is read wrongly.
+ *
+ * The other way goes STATUS_FILE in FRONTEND_FOLDER, which is empty until there is something to
+ * say, and then has one of these words and a newline in it. What a process that has ended has left
+ * there means nothing.
  */
+
+#define STATUS_READY  "ready"  /* the backend has answered at least once */
+#define STATUS_FAILED "failed" /* the device is not served until the next look (device-list.h) */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -78,6 +85,9 @@ int launch_format(const Launch *launch, char *text, size_t size) _warn_unused_;
  * LAUNCH_FILE_LIMIT, or the negative errno of the open or the read.
  */
 int launch_read(int dirfd, Launch *ret_launch, const char **ret_key) _warn_unused_;
+
+/* The same for the file itself, opened for reading. */
+int launch_read_fd(int fd, Launch *ret_launch, const char **ret_key) _warn_unused_;
 
 /* Writes it, in a temporary file that then takes its name. Returns 0 or a negative errno. */
 int launch_write(int dirfd, const Launch *launch) _warn_unused_;

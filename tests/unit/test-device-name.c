@@ -115,6 +115,42 @@ static void test_hostile(void)
         }
 }
 
+static void test_shared(void)
+{
+        static const char *const hostile[] = {
+                "",
+                "5",
+                "5-",
+                "5-share",
+                "5-shared ",
+                "5-shared\n",
+                "5-shared-",
+                "05-shared",
+                "+5-shared",
+                "65536-shared",
+                "32752-shared",
+                "-shared",
+                "5-shared-1",
+                "5-disk-1",
+                "../5-shared",
+        };
+        char text[DEVICE_UNIT_MAX];
+        uint16_t domid = 77;
+        DeviceName name;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(hostile); i++)
+                g_assert_cmpint(device_name_parse_shared(hostile[i], &domid), ==, -EINVAL);
+        g_assert_cmpuint(domid, ==, 77); /* untouched */
+        for (uint16_t i = 0; i < DOMID_RESERVED; i++) {
+                device_name_shared(i, text);
+                g_assert_cmpint(device_name_parse_shared(text, &domid), ==, 0);
+                g_assert_cmpuint(domid, ==, i);
+                g_assert_cmpint(device_name_parse(text, &name), ==, -EINVAL);
+        }
+        device_name_shared_unit(5, text);
+        g_assert_cmpstr(text, ==, "xen-virtio-frontend@5-shared.service");
+}
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
@@ -122,5 +158,6 @@ int main(int argc, char *argv[])
         g_test_add_func("/device-name/longest", test_longest);
         g_test_add_func("/device-name/round-trip", test_round_trip);
         g_test_add_func("/device-name/hostile", test_hostile);
+        g_test_add_func("/device-name/shared", test_shared);
         return g_test_run();
 }
