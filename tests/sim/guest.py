@@ -8,7 +8,7 @@ import struct
 from collections import deque
 from dataclasses import dataclass
 
-from sim.xen import DEADLINE
+from sim.xen import BASE, DEADLINE, IRQ
 
 MAGIC_VALUE, VERSION, DEVICE_ID, VENDOR_ID = 0x000, 0x004, 0x008, 0x00c
 DEVICE_FEATURES, DEVICE_FEATURES_SEL = 0x010, 0x014
@@ -83,9 +83,10 @@ class Ring:
 class Driver:
     """A driver of the device, on one vCPU."""
 
-    def __init__(self, xen, vcpu=0):
+    def __init__(self, xen, vcpu=0, base=BASE, irq=IRQ):
         self.xen = xen
-        self.vcpu = xen.vcpus[vcpu]
+        self.vcpu = xen.vcpus[vcpu].at(base)
+        self.irq = irq
         self.features = 0
         self.rings = []
         self._handled = 0  # so many of all interrupts so far
@@ -184,8 +185,8 @@ class Driver:
 
     def next_interrupt(self, timeout=DEADLINE):
         """Waits for an interrupt that was not handled yet, and handles it. Returns the causes."""
-        self.xen.wait_interrupt(self._handled + 1, timeout)
-        self._handled = self.xen.interrupts
+        self.xen.wait_interrupt(self._handled + 1, timeout, self.irq)
+        self._handled = self.xen.interrupts_of[self.irq]
         return self.handle_interrupt()
 
     def wait_used(self, queue=0, timeout=DEADLINE):

@@ -3,6 +3,7 @@
 
 import mmap
 import os
+import threading
 
 PAGE = 4096
 MIB = 1 << 20
@@ -33,6 +34,7 @@ class GuestMemory:
 
     def __init__(self, size):
         self.size = size
+        self._lock = threading.Lock()  # several drivers may allocate at once
         self.banks = [Bank("ram0", BANK0_BASE, min(size, BANK0_SIZE))]
         if size > BANK0_SIZE:
             self.banks.append(Bank("ram1", BANK1_BASE, size - BANK0_SIZE))
@@ -45,8 +47,9 @@ class GuestMemory:
     def allocate(self, size, bank=0, align=PAGE):
         """A piece of a bank that nothing else uses. It is never given back."""
         bank = self.banks[bank]
-        address = -(-bank.next_free // align) * align
-        bank.next_free = address + size
+        with self._lock:
+            address = -(-bank.next_free // align) * align
+            bank.next_free = address + size
         assert bank.next_free <= bank.base + bank.size, "the test needs a larger guest"
         return address
 

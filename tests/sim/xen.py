@@ -39,9 +39,14 @@ class GuestCrash(AssertionError):
 class Vcpu:
     """One virtual CPU. read() and write() block, as an instruction does, until answered."""
 
-    def __init__(self, xen, number):
+    def __init__(self, xen, number, base=BASE):
         self._xen = xen
+        self._base = base
         self.number = number
+
+    def at(self, base):
+        """The same vCPU, with its eyes on another device's range."""
+        return Vcpu(self._xen, self.number, base)
 
     def read(self, offset, size=4, timeout=DEADLINE):
         """Loads from the device's range."""
@@ -56,8 +61,8 @@ class Vcpu:
     def begin(self, offset, size=4, value=None, kind=COPY, count=1, flags=0):
         """Starts an access: a load if there is no value. Any nonsense is possible."""
         flags |= DIR_READ if value is None else 0
-        self._xen.request(self.number, (BASE + offset) % (1 << 64), value or 0, count, size, flags,
-                          kind)
+        self._xen.request(self.number, (self._base + offset) % (1 << 64), value or 0, count, size,
+                          flags, kind)
 
     def finish(self, timeout=DEADLINE):
         """Waits for the answer to the access and returns what was loaded."""
@@ -75,7 +80,7 @@ class Xen:
     def __init__(self, memory_size, n_vcpus=1):
         self.memory = GuestMemory(memory_size)
         self.vcpus = [Vcpu(self, number) for number in range(n_vcpus)]
-        self.interrupts = 0
+        self.interrupts_of = {IRQ: 0}  # how many of each that a device may raise
         self.has_kernel_paths = False  # as of the next plug(): whether the kernel binds eventfds
         self.bound = {}  # eventfds of the call, under None, and of kicks, by their queue
         self.refuses = {}  # the errno with which the kernel refuses to bind one of these
@@ -94,6 +99,11 @@ class Xen:
         self._selector.register(self._stop_read, selectors.EVENT_READ, None)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    @property
+    def interrupts(self):
+        """How often the device has interrupted the guest."""
+        return self.interrupts_of[IRQ]
 
     def close(self):
         """Ends the simulation. Fails if anything was wrong that no vCPU has told yet."""
@@ -215,9 +225,9 @@ class Xen:
         self._notified.add(vcpu)
 
     def _on_interrupt(self, irq):
-        if irq != IRQ:
-            self._error(f"interrupt {irq} is not the device's")
-        self.interrupts += 1
+        if irq not in self.interrupts_of:
+            self._error(f"interrupt {irq} is no device's")
+        self.interrupts_of[irq] = self.interrupts_of.get(irq, 0) + 1
 
     # What the kernel does by itself.
 
@@ -323,6 +333,6 @@ class Xen:
                 assert time.monotonic() < end, f"no {what} within {timeout} s"
                 self._changed.wait(0.005)
 
-    def wait_interrupt(self, count, timeout=DEADLINE):
+    def wait_interrupt(self, count, timeout=DEADLINE, irq=IRQ):
         """Waits until the device has raised so many interrupts since the guest was made."""
-        self.wait_for(lambda: self.interrupts >= count, f"interrupt {count}", timeout)
+        self.wait_for(lambda: self.interrupts_of[irq] >= count, f"interrupt {count}", timeout)
