@@ -24,6 +24,7 @@ struct Frontend {
         VhostMemory memory;
         IoreqServer ioreq;
         sd_event_source *io;
+        uint64_t base; /* of the device's registers */
         Device *device;
 };
 
@@ -73,18 +74,22 @@ static const DeviceOps device_ops = {
         .failed = device_failed,
 };
 
-static MmioResult guest_accessed(void *userdata, const MmioAccess *access, uint64_t *ret_data)
+static MmioResult device_find(void *userdata, uint64_t base, void **ret_device)
 {
         Frontend *frontend = userdata;
 
-        return device_access(frontend->device, access, ret_data);
+        *ret_device = base == frontend->base ? frontend->device : NULL;
+        return MMIO_DONE;
 }
 
-static void guest_answered(void *userdata)
+static MmioResult guest_accessed(void *device, const MmioAccess *access, uint64_t *ret_data)
 {
-        Frontend *frontend = userdata;
+        return device_access(device, access, ret_data);
+}
 
-        device_answered(frontend->device);
+static void guest_answered(void *device)
+{
+        device_answered(device);
 }
 
 static void memory_invalidated(void *userdata)
@@ -95,6 +100,7 @@ static void memory_invalidated(void *userdata)
 }
 
 static const IoreqOps ioreq_ops = {
+        .find = device_find,
         .access = guest_accessed,
         .answered = guest_answered,
         .invalidate = memory_invalidated,
@@ -177,10 +183,9 @@ static int server_open(Frontend *frontend, const DeviceName *name, const Launch 
         r = hypervisor_open(name->domid, launch->server, &frontend->hypervisor);
         if (r < 0)
                 return r;
+        frontend->base = launch->base;
         frontend->ioreq = (IoreqServer){
                 .hypervisor = frontend->hypervisor,
-                .base = launch->base,
-                .size = VIRTIO_MMIO_RANGE_SIZE,
                 .ops = &ioreq_ops,
                 .userdata = frontend,
         };

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Takes the requests of all vCPUs, checks them, hands accesses to the device to one handler, and
- * answers. Every request is answered, whatever it is: a vCPU waits for it. Only the handler may
- * put an access off, and then has to call ioreq_serve() again.
+ * Takes the requests of all vCPUs, checks them, hands each access to the device that it is for, and
+ * answers. Every request is answered, whatever it is: a vCPU waits for it. Only the handlers may
+ * put an access off, and then have to call ioreq_serve() again.
  */
 
 #include <stdint.h>
@@ -12,7 +12,7 @@
 #include "common/macros.h"
 #include "frontend/hypervisor.h"
 
-/* A memory access that lies within the device's range and is of 1, 2, 4 or 8 bytes. */
+/* A memory access that lies within a device's range and is of 1, 2, 4 or 8 bytes. */
 typedef struct MmioAccess {
         uint64_t offset; /* from the base of the range */
         uint32_t size;
@@ -26,17 +26,20 @@ typedef enum MmioResult {
 } MmioResult;
 
 typedef struct IoreqOps {
-        MmioResult (*access)(void *userdata, const MmioAccess *access, uint64_t *ret_data);
+        /*
+         * Which device has the range of VIRTIO_MMIO_RANGE_SIZE bytes that begins at base, a
+         * multiple of that. If none has, the access is answered as nothing (MMIO_DONE) or put off.
+         */
+        MmioResult (*find)(void *userdata, uint64_t base, void **ret_device);
+        MmioResult (*access)(void *device, const MmioAccess *access, uint64_t *ret_data);
         /* After the access was answered: for what the vCPU does not need to wait for. */
-        void (*answered)(void *userdata);
+        void (*answered)(void *device);
         /* INVALIDATE: the guest gave memory back, mappings of it may be stale. */
         void (*invalidate)(void *userdata);
 } IoreqOps;
 
 typedef struct IoreqServer {
         Hypervisor *hypervisor; /* borrowed */
-        uint64_t base;
-        uint64_t size;
         const IoreqOps *ops;
         void *userdata;
         uint64_t n_requests;

@@ -4,13 +4,14 @@
 
 #include <glib.h>
 
+#include "common/launch.h"
 #include "frontend/ioreq.h"
 #include "tests/fuzz/input.h"
 #include "tests/unit/register-model.h"
 #include "tests/unit/ring-model.h"
 
 #define BASE    UINT64_C(0x2000000)
-#define SIZE    UINT64_C(0x200)
+#define SIZE    VIRTIO_MMIO_RANGE_SIZE
 #define RAM     GUEST_BANK0_BASE
 #define N_VCPUS 3
 
@@ -101,9 +102,16 @@ static MmioResult write_access(Machine *machine, const MmioAccess *access)
         return machine->is_busy ? MMIO_WAIT : MMIO_DONE;
 }
 
-static MmioResult on_access(void *userdata, const MmioAccess *access, uint64_t *ret_data)
+static MmioResult on_find(void *userdata, uint64_t base, void **ret_device)
 {
-        Machine *machine = userdata;
+        g_assert_cmphex(base % SIZE, ==, 0);
+        *ret_device = base == BASE ? userdata : NULL;
+        return MMIO_DONE;
+}
+
+static MmioResult on_access(void *device, const MmioAccess *access, uint64_t *ret_data)
+{
+        Machine *machine = device;
 
         machine->n_accesses++;
         g_assert_cmpuint(access->offset, <=, SIZE - access->size);
@@ -119,7 +127,7 @@ static MmioResult on_access(void *userdata, const MmioAccess *access, uint64_t *
         return machine->is_busy ? MMIO_WAIT : write_access(machine, access);
 }
 
-static void on_answered(void *userdata _unused_)
+static void on_answered(void *device _unused_)
 {
 }
 
@@ -131,6 +139,7 @@ static void on_invalidate(void *userdata)
 }
 
 static const IoreqOps ops = {
+        .find = on_find,
         .access = on_access,
         .answered = on_answered,
         .invalidate = on_invalidate,
@@ -355,8 +364,6 @@ void machine_run(const VirtioMmio *mmio, const uint8_t *bytes, size_t size)
 
         machine.server = (IoreqServer){
                 .hypervisor = &machine.hypervisor,
-                .base = BASE,
-                .size = SIZE,
                 .ops = &ops,
                 .userdata = &machine,
         };

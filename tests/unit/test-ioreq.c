@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <glib.h>
 
+#include "common/launch.h"
+
 #define BASE UINT64_C(0x2000000)
-#define SIZE UINT64_C(0x200)
+#define SIZE VIRTIO_MMIO_RANGE_SIZE
 
 struct Hypervisor {
         unsigned int n_vcpus;
@@ -55,11 +57,21 @@ typedef struct Fixture {
         MmioResult result;
         uint64_t read_value;
         unsigned int n_accesses, n_answered, n_invalidations;
+        MmioResult absent_result; /* of accesses to the range behind, which has no device */
 } Fixture;
 
-static MmioResult on_access(void *userdata, const MmioAccess *access, uint64_t *ret_data)
+static MmioResult on_find(void *userdata, uint64_t base, void **ret_device)
 {
         Fixture *fixture = userdata;
+
+        g_assert_cmphex(base % SIZE, ==, 0);
+        *ret_device = base == BASE ? fixture : NULL;
+        return base == BASE + SIZE ? fixture->absent_result : MMIO_DONE;
+}
+
+static MmioResult on_access(void *device, const MmioAccess *access, uint64_t *ret_data)
+{
+        Fixture *fixture = device;
 
         fixture->last = *access;
         fixture->n_accesses++;
@@ -67,12 +79,12 @@ static MmioResult on_access(void *userdata, const MmioAccess *access, uint64_t *
         return fixture->result;
 }
 
-static void on_answered(void *userdata)
+static void on_answered(void *device)
 {
-        Fixture *fixture = userdata;
+        Fixture *fixture = device;
 
         fixture->n_answered++;
-        g_assert_cmpuint(fixture->n_answered, ==, fixture->hypervisor.n_answered);
+        g_assert_cmpuint(fixture->n_answered, <=, fixture->hypervisor.n_answered);
 }
 
 static void on_invalidate(void *userdata)
@@ -83,6 +95,7 @@ static void on_invalidate(void *userdata)
 }
 
 static const IoreqOps ops = {
+        .find = on_find,
         .access = on_access,
         .answered = on_answered,
         .invalidate = on_invalidate,
@@ -94,8 +107,6 @@ static void fixture_init(Fixture *fixture, gconstpointer data _unused_)
         fixture->read_value = UINT64_MAX;
         fixture->server = (IoreqServer){
                 .hypervisor = &fixture->hypervisor,
-                .base = BASE,
-                .size = SIZE,
                 .ops = &ops,
                 .userdata = fixture,
         };
@@ -242,6 +253,30 @@ static void test_wait(Fixture *fixture, gconstpointer data _unused_)
         g_assert_cmpuint(fixture->server.n_requests, ==, 2);
 }
 
+/* What is for no device is put off or answered, and nobody hears that it was. */
+static void test_absent(Fixture *fixture, gconstpointer data _unused_)
+{
+        IoRequest request = good;
+
+        request.address += SIZE;
+        fixture->absent_result = MMIO_WAIT;
+        request_put(fixture, 0, request);
+        request_put(fixture, 1, good);
+        g_assert_cmpint(ioreq_serve(&fixture->server), ==, 0);
+        g_assert_true(fixture->hypervisor.waits[0]);
+        g_assert_false(fixture->hypervisor.waits[1]); /* one that waits holds nobody up */
+        g_assert_cmpuint(fixture->server.n_bad_requests, ==, 0);
+
+        fixture->absent_result = MMIO_DONE;
+        g_assert_cmpint(ioreq_serve(&fixture->server), ==, 0);
+        g_assert_false(fixture->hypervisor.waits[0]);
+        g_assert_cmphex(fixture->hypervisor.answers[0], ==, 0);
+        g_assert_cmpuint(fixture->n_accesses, ==, 1);
+        g_assert_cmpuint(fixture->n_answered, ==, 1);
+        g_assert_cmpuint(fixture->server.n_requests, ==, 2);
+        g_assert_cmpuint(fixture->server.n_bad_requests, ==, 1);
+}
+
 static void test_all_vcpus(Fixture *fixture, gconstpointer data _unused_)
 {
         fixture->hypervisor.n_vcpus = HYPERVISOR_VCPUS_MAX;
@@ -272,6 +307,7 @@ int main(int argc, char *argv[])
         add("/ioreq/range", test_range);
         add("/ioreq/nonsense-is-answered", test_nonsense_is_answered);
         add("/ioreq/wait", test_wait);
+        add("/ioreq/absent", test_absent);
         add("/ioreq/all-vcpus", test_all_vcpus);
         add("/ioreq/errors", test_errors);
         return g_test_run();
