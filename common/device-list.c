@@ -10,15 +10,10 @@
 
 _Static_assert(DEVICE_LIST_LIMIT >= DEVICE_LIST_MAX * DEVICE_INSTANCE_MAX, "a full list fits");
 
-static bool names_are_equal(const DeviceName *one, const DeviceName *other)
-{
-        return one->domid == other->domid && one->kind == other->kind && one->devid == other->devid;
-}
-
 bool device_list_has(const DeviceList *list, const DeviceName *name)
 {
         for (unsigned int i = 0; i < list->n; i++) {
-                if (names_are_equal(&list->names[i], name))
+                if (device_name_equal(&list->names[i], name))
                         return true;
         }
         return false;

@@ -14,6 +14,9 @@
  * reload is over, all this is done. How each device is stands in its STATUS_FILE (launch.h); the
  * frontend's unit is ready when the list has been looked at, whatever the backends do.
  *
+ * That frontend's unit needs a drop-in with ReadWritePaths=RUN_DIRECTORY: it opens the frontend's
+ * files of all these devices, before it gives up being root.
+ *
  * An access to a range that is claimed, but not served, waits: for ten seconds at most, unless the
  * frontend looks again. If the range was served and its device was taken out of the list, it reads
  * as nothing at once.

@@ -17,6 +17,11 @@ static const struct {
         [DEVICE_KIND_DISK] = { "disk", "virtio_disk" },
 };
 
+bool device_name_equal(const DeviceName *one, const DeviceName *other)
+{
+        return one->domid == other->domid && one->kind == other->kind && one->devid == other->devid;
+}
+
 const char *device_kind_name(DeviceKind kind)
 {
         return device_kinds[kind].name;

@@ -39,6 +39,8 @@ typedef struct DeviceName {
 #define DEVICE_UNIT_MAX     96
 #define DEVICE_PATH_MAX     (sizeof(RUN_DIRECTORY) + 1 + DEVICE_INSTANCE_MAX + 32)
 
+bool device_name_equal(const DeviceName *one, const DeviceName *other);
+
 /* "virtio" or "disk": the word for the kind in our own names. */
 const char *device_kind_name(DeviceKind kind);
 
