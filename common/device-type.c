@@ -2,8 +2,6 @@
 
 #include "common/device-type.h"
 
-#include <string.h>
-
 /* struct virtio_net_config, section 5.1.4 */
 static const DeviceField net_fields[] = {
         { .feature = 3, .offset = 10, .size = 2 }, /* MTU */
@@ -82,13 +80,4 @@ const DeviceType *device_type_find(uint32_t id)
                         return &device_types[i];
         }
         return &generic;
-}
-
-const DeviceType *device_type_find_name(const char *name)
-{
-        for (size_t i = 0; i < ARRAY_SIZE(device_types); i++) {
-                if (strcmp(device_types[i].name, name) == 0)
-                        return &device_types[i];
-        }
-        return NULL;
 }

@@ -41,6 +41,3 @@ typedef struct DeviceType {
 
 /* Never NULL: the generic entry for ids that are not in the table. */
 const DeviceType *device_type_find(uint32_t id);
-
-/* NULL if there is no type of that name. */
-const DeviceType *device_type_find_name(const char *name);

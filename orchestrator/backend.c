@@ -18,7 +18,7 @@ typedef struct Composer {
         const DeviceSpec *spec;
         const Profile *profile;
         DeviceVariables variables;
-        Dropin dropin;
+        Dropin *dropin;
 } Composer;
 
 static bool is_block_device(const char *path)
@@ -40,10 +40,10 @@ static void add_path(Composer *composer, DropinKey key, char *path)
         if (composer->spec->disk_readonly && g_strcmp0(path, composer->spec->disk_path) == 0)
                 writable = false;
         if (device)
-                dropin_add(&composer->dropin,
+                dropin_add(composer->dropin,
                            writable ? DROPIN_READ_WRITE_DEVICE : DROPIN_READ_ONLY_DEVICE,
                            g_strdup(path));
-        dropin_add(&composer->dropin, writable ? DROPIN_READ_WRITE_PATH : DROPIN_READ_ONLY_PATH,
+        dropin_add(composer->dropin, writable ? DROPIN_READ_WRITE_PATH : DROPIN_READ_ONLY_PATH,
                    path);
 }
 
@@ -55,7 +55,8 @@ static int add_words(Composer *composer, DropinKey key, char *const *words, char
                 char *expanded;
                 int r;
 
-                r = expand(*words, composer->variables.list, DEVICE_VARIABLES, &expanded, &reason);
+                r = expand(*words, composer->variables.list, composer->variables.n, &expanded,
+                           &reason);
                 if (r < 0) {
                         *ret_message = g_strdup_printf("%s: %s", composer->profile->file, reason);
                         return r;
@@ -63,7 +64,7 @@ static int add_words(Composer *composer, DropinKey key, char *const *words, char
                 if (key == DROPIN_READ_WRITE_PATH || key == DROPIN_READ_ONLY_PATH)
                         add_path(composer, key, expanded);
                 else
-                        dropin_add(&composer->dropin, key, expanded);
+                        dropin_add(composer->dropin, key, expanded);
         }
         return 0;
 }
@@ -83,11 +84,11 @@ static int add_memory(Composer *composer, char **ret_message)
                 return n;
         }
         guest_memory_format(banks, (unsigned int)n, text);
-        dropin_add(&composer->dropin, DROPIN_ENVIRONMENT, g_strdup("LD_PRELOAD=" PRELOAD_LIBRARY));
-        dropin_add(&composer->dropin, DROPIN_ENVIRONMENT,
+        dropin_add(composer->dropin, DROPIN_ENVIRONMENT, g_strdup("LD_PRELOAD=" PRELOAD_LIBRARY));
+        dropin_add(composer->dropin, DROPIN_ENVIRONMENT,
                    g_strdup_printf(GUEST_MEMORY_ENV_DOMID "=%u",
                                    (unsigned int)composer->spec->name.domid));
-        dropin_add(&composer->dropin, DROPIN_ENVIRONMENT,
+        dropin_add(composer->dropin, DROPIN_ENVIRONMENT,
                    g_strdup_printf(GUEST_MEMORY_ENV_BANKS "=%s", text));
         return 0;
 }
@@ -111,20 +112,34 @@ static int compose(Composer *composer, char **ret_message)
         return r;
 }
 
-int backend_prepare(const DeviceSpec *spec, const Profiles *profiles, char **ret_dropin,
-                    char **ret_message)
+int backend_check_program(const Profile *profile, char **ret_message)
 {
-        const Profile *profile = profiles_find(profiles, spec->device_id);
-        Composer composer = { .spec = spec };
-        const char *disk_driver = NULL;
+        g_autofree char *program = NULL, *reason = NULL;
         int r;
 
-        if (!profile) {
-                *ret_message = g_strdup_printf("no backend profile for virtio device type %" PRIu32,
-                                               spec->device_id);
-                return -ENOENT;
-        }
-        r = program_check(profile->command[0], ret_message);
+        /* It has no variables, but percent signs are written twice. */
+        r = expand(profile->command[0], NULL, 0, &program, &reason);
+        if (r >= 0)
+                r = program_check(program, &reason);
+        if (r < 0)
+                *ret_message = position_message(profile->file, profile->command_at, "%s", reason);
+        return r;
+}
+
+int backend_plan(const DeviceSpec *spec, int order, const Configuration *configuration,
+                 BackendPlan *ret_plan, char **ret_message)
+{
+        Composer composer = { .spec = spec, .dropin = &ret_plan->dropin };
+        const char *disk_driver = NULL;
+        g_autofree char *reason = NULL;
+        int r;
+
+        dropin_init(&ret_plan->dropin);
+        r = configuration_choose(configuration, spec, order, &ret_plan->choice, ret_message);
+        if (r < 0)
+                return r;
+        composer.profile = ret_plan->choice.profile;
+        r = backend_check_program(composer.profile, ret_message);
         if (r < 0)
                 return r;
         if (spec->disk_path) {
@@ -133,12 +148,30 @@ int backend_prepare(const DeviceSpec *spec, const Profiles *profiles, char **ret
                         return r;
         }
 
-        composer.profile = profile;
-        device_variables_fill(spec, disk_driver, &composer.variables);
-        dropin_init(&composer.dropin);
-        r = compose(&composer, ret_message);
+        r = device_variables_fill(spec, &ret_plan->choice, disk_driver, &composer.variables,
+                                  &reason);
+        if (r < 0)
+                *ret_message = g_strdup_printf("%s: %s", composer.profile->file, reason);
+        else
+                r = compose(&composer, ret_message);
+        device_variables_clear(&composer.variables);
+        return r;
+}
+
+void backend_plan_clear(BackendPlan *plan)
+{
+        device_choice_clear(&plan->choice);
+        dropin_clear(&plan->dropin);
+}
+
+int backend_prepare(const DeviceSpec *spec, int order, const Configuration *configuration,
+                    char **ret_dropin, char **ret_message)
+{
+        _cleanup_(backend_plan_clear) BackendPlan plan;
+        int r;
+
+        r = backend_plan(spec, order, configuration, &plan, ret_message);
         if (r >= 0)
-                *ret_dropin = dropin_format(&composer.dropin);
-        dropin_clear(&composer.dropin);
+                *ret_dropin = dropin_format(&plan.dropin);
         return r;
 }

@@ -1,16 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* From a device and its profile to a backend that systemd can start. */
+/* From a device and its configuration to a backend that systemd can start. */
 
-#include "orchestrator/profile-list.h"
-#include "orchestrator/spec.h"
+#include "orchestrator/configuration.h"
+#include "orchestrator/dropin.h"
+
+/* What would be run for a device. */
+typedef struct BackendPlan {
+        DeviceChoice choice;
+        Dropin dropin;
+} BackendPlan;
 
 /*
- * Checks what the backend needs and composes the text of its drop-in.
+ * Looks up what is to be run for the device, checks what that needs, and works out all its words.
+ * order is as for guest_file_find().
  *
- * Returns 0 and the text; or a negative errno with one sentence in *ret_message that says what is
- * wrong: the profile, the program or the disk. The caller frees both.
+ * Returns 0; or a negative errno with one sentence in *ret_message that says what is wrong: the
+ * configuration, the program or the disk. The caller frees it; *ret_plan is to be cleared in either
+ * case.
  */
-int backend_prepare(const DeviceSpec *spec, const Profiles *profiles, char **ret_dropin,
-                    char **ret_message) _warn_unused_;
+int backend_plan(const DeviceSpec *spec, int order, const Configuration *configuration,
+                 BackendPlan *ret_plan, char **ret_message) _warn_unused_;
+
+void backend_plan_clear(BackendPlan *plan);
+
+/*
+ * Whether the program of a profile without a problem is there. Returns 0, or a negative errno with
+ * one sentence in *ret_message that begins with the profile's FILE:LINE:COLUMN.
+ */
+int backend_check_program(const Profile *profile, char **ret_message) _warn_unused_;
+
+/* backend_plan(), and the text of the unit's drop-in. */
+int backend_prepare(const DeviceSpec *spec, int order, const Configuration *configuration,
+                    char **ret_dropin, char **ret_message) _warn_unused_;

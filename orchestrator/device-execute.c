@@ -16,19 +16,36 @@
 /* More than the units' TimeoutStopSec: systemd has killed them by then. */
 #define STOP_TIMEOUT_USEC (3 * USEC_PER_SEC)
 
+/*
+ * What the configuration says of the device, as far as the frontend has to know. Mistakes in it are
+ * told when the backend is to be started.
+ */
+static void launch_configure(Device *device, Launch *launch)
+{
+        const DeviceServices *services = device->services;
+        g_autofree char *message = NULL;
+        DeviceChoice choice;
+        int order = services->order(services->userdata, device);
+
+        if (configuration_choose(services->configuration, device->spec, order, &choice, &message) >=
+            0) {
+                launch->memory = choice.profile->memory;
+                device_options_hand_over(&choice.options, &launch->config);
+        }
+        device_choice_clear(&choice);
+}
+
 /* Takes the range, and writes down that it is ours. */
 static int device_take(Device *device)
 {
         const DeviceServices *services = device->services;
         const DeviceSpec *spec = device->spec;
-        const Profile *profile = profiles_find(services->profiles, spec->device_id);
         Launch launch = {
                 .base = spec->base,
                 .irq = spec->irq,
                 .device_id = spec->device_id,
                 .memory_kib = spec->memory_kib,
                 .grant_usage = spec->grant_usage,
-                .memory = profile ? profile->memory : MEMORY_AUTO,
         };
         double msec;
         int r;
@@ -48,6 +65,7 @@ static int device_take(Device *device)
                    "%.1f ms after the node was seen",
                    launch.base, (unsigned int)launch.server, msec);
 
+        launch_configure(device, &launch);
         r = run_state_create(services->rundir, &device->name, &launch);
         if (r < 0) {
                 claims_release(services->claims, device->name.domid, launch.server);
@@ -102,7 +120,8 @@ static void device_start_backend(Device *device)
         g_autofree char *text = NULL, *message = NULL;
         int r;
 
-        r = backend_prepare(device->spec, services->profiles, &text, &message);
+        r = backend_prepare(device->spec, services->order(services->userdata, device),
+                            services->configuration, &text, &message);
         if (r >= 0) {
                 r = dropin_write(services->unitdir, &device->name, text);
                 if (r < 0)

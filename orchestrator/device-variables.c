@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
         VARIABLE_INSTANCE,
@@ -33,27 +34,37 @@ static const char *const variable_names[] = {
         [VARIABLE_DISK_READONLY] = "disk.readonly",
         [VARIABLE_DISK_WRITABLE] = "disk.writable",
 };
-_Static_assert(ARRAY_SIZE(variable_names) == DEVICE_VARIABLES, "one place for each variable");
+_Static_assert(ARRAY_SIZE(variable_names) == DEVICE_VARIABLES_COMMON,
+               "one place for each variable");
 
-void device_variables_fill(const DeviceSpec *spec, const char *disk_driver,
-                           DeviceVariables *ret_variables)
+static void list_add(DeviceVariables *variables, const char *name, const char *value)
 {
-        Variable *list = ret_variables->list;
+        variables->list[variables->n++] = (Variable){ name, value };
+}
 
+/* The names that every device has, yet without values. */
+static void list_begin(DeviceVariables *variables)
+{
+        *variables = (DeviceVariables){ 0 };
         for (unsigned int i = 0; i < _VARIABLE_MAX; i++)
-                list[i] = (Variable){ .name = variable_names[i] };
+                list_add(variables, variable_names[i], NULL);
+}
 
-        device_name_instance(&spec->name, ret_variables->instance);
-        device_name_path(&spec->name, BACKEND_SOCKET, ret_variables->socket);
-        snprintf(ret_variables->domid, sizeof(ret_variables->domid), "%" PRIu16, spec->name.domid);
-        snprintf(ret_variables->devid, sizeof(ret_variables->devid), "%" PRIu32, spec->name.devid);
+static void fill_common(const DeviceSpec *spec, const char *disk_driver, DeviceVariables *variables)
+{
+        Variable *list = variables->list;
 
-        list[VARIABLE_INSTANCE].value = ret_variables->instance;
-        list[VARIABLE_DOMID].value = ret_variables->domid;
-        list[VARIABLE_DEVID].value = ret_variables->devid;
+        device_name_instance(&spec->name, variables->instance);
+        device_name_path(&spec->name, BACKEND_SOCKET, variables->socket);
+        snprintf(variables->domid, sizeof(variables->domid), "%" PRIu16, spec->name.domid);
+        snprintf(variables->devid, sizeof(variables->devid), "%" PRIu32, spec->name.devid);
+
+        list[VARIABLE_INSTANCE].value = variables->instance;
+        list[VARIABLE_DOMID].value = variables->domid;
+        list[VARIABLE_DEVID].value = variables->devid;
         list[VARIABLE_DOMAIN].value = spec->domain;
         list[VARIABLE_UUID].value = spec->uuid;
-        list[VARIABLE_SOCKET].value = ret_variables->socket;
+        list[VARIABLE_SOCKET].value = variables->socket;
         if (!spec->disk_path)
                 return;
         list[VARIABLE_DISK_PATH].value = spec->disk_path;
@@ -63,12 +74,62 @@ void device_variables_fill(const DeviceSpec *spec, const char *disk_driver,
         list[VARIABLE_DISK_WRITABLE].value = spec->disk_readonly ? "off" : "on";
 }
 
-int device_variables_check(const char *word, char **ret_message)
+int device_variables_fill(const DeviceSpec *spec, const DeviceChoice *choice,
+                          const char *disk_driver, DeviceVariables *ret_variables,
+                          char **ret_message)
 {
-        Variable list[_VARIABLE_MAX];
-        g_autofree char *expanded = NULL;
+        const Profile *profile = choice->profile;
+        unsigned int n_known;
+        int r;
 
-        for (unsigned int i = 0; i < _VARIABLE_MAX; i++)
-                list[i] = (Variable){ variable_names[i], "" };
-        return expand(word, list, _VARIABLE_MAX, &expanded, ret_message);
+        list_begin(ret_variables);
+        fill_common(spec, disk_driver, ret_variables);
+        for (unsigned int i = 0; i < _DEVICE_OPTION_MAX; i++)
+                list_add(ret_variables, device_option_variable(i), choice->options.values[i]);
+
+        n_known = ret_variables->n;
+        for (unsigned int i = 0; i < profile->n_options; i++) {
+                const char *value = choice->values[i];
+
+                if (!value) {
+                        r = expand(profile->options[i].standard, ret_variables->list, n_known,
+                                   &ret_variables->defaults[i], ret_message);
+                        if (r < 0)
+                                return r;
+                        value = ret_variables->defaults[i];
+                }
+                list_add(ret_variables, profile->options[i].key, value);
+        }
+        return 0;
+}
+
+void device_variables_clear(DeviceVariables *variables)
+{
+        for (unsigned int i = 0; i < PROFILE_OPTIONS_MAX; i++)
+                g_free(variables->defaults[i]);
+        *variables = (DeviceVariables){ 0 };
+}
+
+int device_variables_check(const char *word, const Profile *profile, char **ret_message)
+{
+        g_autofree char *expanded = NULL;
+        DeviceVariables variables;
+
+        list_begin(&variables);
+        for (unsigned int i = 0; i < _DEVICE_OPTION_MAX; i++)
+                list_add(&variables, device_option_variable(i), NULL);
+        for (unsigned int i = 0; profile && i < profile->n_options; i++)
+                list_add(&variables, profile->options[i].key, NULL);
+        for (unsigned int i = 0; i < variables.n; i++)
+                variables.list[i].value = "";
+        return expand(word, variables.list, variables.n, &expanded, ret_message);
+}
+
+bool device_variables_has(const char *name)
+{
+        for (unsigned int i = 0; i < _VARIABLE_MAX; i++) {
+                if (strcmp(variable_names[i], name) == 0)
+                        return true;
+        }
+        return false;
 }

@@ -191,13 +191,26 @@ DeviceState device_state(const Device *device)
         return device->state;
 }
 
+uint32_t device_type(const Device *device)
+{
+        return device->spec ? device->spec->device_id : device->launch.device_id;
+}
+
+void device_retry(Device *device)
+{
+        if (device->state != DEVICE_FAILED)
+                return;
+        device->backend_restart = (Restart){ 0 };
+        device_enqueue(device, false);
+}
+
 void device_describe(const Device *device, DeviceReport *ret_report)
 {
         *ret_report = (DeviceReport){
                 .instance = device->instance,
                 .domid = device->name.domid,
                 .domain = device->spec ? device->spec->domain : NULL,
-                .device_id = device->spec ? device->spec->device_id : device->launch.device_id,
+                .device_id = device_type(device),
                 .state = device_states[device->state],
                 .base = device->launch.base,
                 .server = device->launch.server,

@@ -26,9 +26,9 @@
 #include "common/device-name.h"
 #include "common/launch.h"
 #include "orchestrator/claim.h"
+#include "orchestrator/configuration.h"
 #include "orchestrator/control.h"
 #include "orchestrator/node-set.h"
-#include "orchestrator/profile-list.h"
 #include "orchestrator/reconcile.h"
 #include "orchestrator/store.h"
 #include "orchestrator/units.h"
@@ -51,12 +51,15 @@ typedef struct DeviceServices {
         Store *store;
         Claims *claims;
         Units *units;
-        Profiles *profiles;
-        int rundir;  /* RUN_DIRECTORY */
-        int unitdir; /* DROPIN_UNIT_DIRECTORY */
+        Configuration *configuration; /* another one after a reload */
+        int rundir;                   /* RUN_DIRECTORY */
+        int unitdir;                  /* DROPIN_UNIT_DIRECTORY */
 
         /* Asks for device_reconcile(), after device_update() if the nodes have to be read again. */
         void (*enqueue)(void *userdata, Device *device, bool read);
+
+        /* The device's place among its guest's of its type, as for guest_file_find(). */
+        int (*order)(void *userdata, const Device *device);
         void *userdata;
 } DeviceServices;
 
@@ -71,6 +74,12 @@ Device *device_free(Device *device);
 
 const DeviceName *device_name(const Device *device);
 DeviceState device_state(const Device *device);
+
+/* Its virtio device id; 0 if its nodes have never made sense. */
+uint32_t device_type(const Device *device);
+
+/* The configuration has changed: what could not be started is tried at once. */
+void device_retry(Device *device);
 
 /* How the device is, for people; the texts live as long as the device stays as it is. */
 void device_describe(const Device *device, DeviceReport *ret_report);

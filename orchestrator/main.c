@@ -47,6 +47,7 @@ static int loop_prepare(sd_event *event)
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGHUP);
         sigprocmask(SIG_BLOCK, &signals, NULL);
         /* A peer that has gone shows as an error of the write. */
         signal(SIGPIPE, SIG_IGN);
@@ -56,6 +57,13 @@ static int loop_prepare(sd_event *event)
         if (r >= 0)
                 r = sd_event_set_watchdog(event, true);
         return r < 0 ? r : 0;
+}
+
+static int on_reload(sd_event_source *source _unused_, const struct signalfd_siginfo *info _unused_,
+                     void *userdata)
+{
+        manager_reload(userdata);
+        return 0;
 }
 
 static int run(void)
@@ -71,6 +79,8 @@ static int run(void)
                 log_error_errno(NULL, r, "cannot make an event loop: %m");
         if (r >= 0)
                 r = manager_new(event, &manager);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, manager);
         if (r >= 0)
                 r = sd_event_loop(event);
         manager_free(manager);

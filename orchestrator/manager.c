@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -310,6 +311,36 @@ static void manager_visit(void *userdata, ControlVisitor *visit, void *argument)
         }
 }
 
+/* Counts the devices before it: libxl numbers a guest's "virtio=" entries in their order. */
+static int manager_order(void *userdata, const Device *device)
+{
+        const DeviceName *name = device_name(device);
+        Manager *manager = userdata;
+        GHashTableIter iter;
+        Device *other;
+        int order = 0;
+
+        if (name->kind != DEVICE_KIND_VIRTIO)
+                return -ENOENT;
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&other)) {
+                const DeviceName *other_name = device_name(other);
+
+                if (other_name->domid != name->domid || other_name->kind != name->kind ||
+                    other_name->devid >= name->devid)
+                        continue;
+                if (device_type(other) == 0)
+                        return -EAGAIN;
+                order += device_type(other) == device_type(device);
+        }
+        return order;
+}
+
+static void manager_on_problem(void *userdata _unused_, const char *problem)
+{
+        log_error(NULL, "%s", problem);
+}
+
 /* Opens a folder, and makes it where that is left to us. */
 static int folder_open(const char *path, mode_t mode)
 {
@@ -329,8 +360,6 @@ static int folder_open(const char *path, mode_t mode)
 
 static int manager_open(Manager *manager)
 {
-        static const char *const profile_folders[] = { SYSCONFDIR "/backends", DATADIR "/backends",
-                                                       NULL };
         DeviceServices *services = &manager->services;
         int r;
 
@@ -340,7 +369,7 @@ static int manager_open(Manager *manager)
         services->unitdir = folder_open(DROPIN_UNIT_DIRECTORY, 0755);
         if (services->unitdir < 0)
                 return services->unitdir;
-        services->profiles = profiles_load(profile_folders);
+        services->configuration = configuration_load("", manager_on_problem, NULL);
         r = control_new(manager->event, services->rundir, manager_visit, manager,
                         &manager->control);
         if (r < 0) {
@@ -402,6 +431,7 @@ int manager_new(sd_event *event, Manager **ret_manager)
                 .rundir = -1,
                 .unitdir = -1,
                 .enqueue = manager_enqueue,
+                .order = manager_order,
                 .userdata = manager,
         };
         r = manager_open(manager);
@@ -415,6 +445,21 @@ int manager_new(sd_event *event, Manager **ret_manager)
 
         *ret_manager = manager;
         return 0;
+}
+
+void manager_reload(Manager *manager)
+{
+        GHashTableIter iter;
+        Device *device;
+
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
+        log_info(NULL, "reading the configuration again");
+        configuration_free(manager->services.configuration);
+        manager->services.configuration = configuration_load("", manager_on_problem, NULL);
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device))
+                device_retry(device);
+        sd_notify(0, "READY=1");
 }
 
 Manager *manager_free(Manager *manager)
@@ -435,7 +480,7 @@ Manager *manager_free(Manager *manager)
         units_free(manager->services.units);
         store_close(manager->services.store);
         claims_close(manager->services.claims);
-        profiles_free(manager->services.profiles);
+        configuration_free(manager->services.configuration);
         fd_closep(&manager->services.rundir);
         fd_closep(&manager->services.unitdir);
         g_free(manager->status);

@@ -18,5 +18,11 @@ typedef struct Manager Manager;
  */
 int manager_new(sd_event *event, Manager **ret_manager) _warn_unused_;
 
+/*
+ * Reads the configuration again. Devices that run keep what they were started with, until their
+ * backend has to be started again.
+ */
+void manager_reload(Manager *manager);
+
 /* The devices go on. */
 Manager *manager_free(Manager *manager);

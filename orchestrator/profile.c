@@ -6,30 +6,28 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "common/device-type.h"
-#include "common/parse.h"
+#include "common/device-id.h"
+#include "common/macros.h"
+#include "orchestrator/config-file.h"
+#include "orchestrator/device-options.h"
 #include "orchestrator/device-variables.h"
 
-#define GROUP         "Backend"
-#define DEVICE_ID_MAX 63
+#define SECTION_BACKEND "Backend"
+#define SECTION_OPTIONS "Options"
+#define KEY_TYPE        0 /* in the table of keys */
 
-/* One file under way: the keys' parsers return -EINVAL with a reason, without file and key. */
+/* The keys' parsers return -EINVAL with a reason, without file and position. */
 typedef int (*KeyParser)(const char *value, void *field, char **ret_reason);
 
 static int parse_type(const char *value, void *field, char **ret_reason)
 {
-        const DeviceType *type = device_type_find_name(value);
-        uint64_t number;
+        uint32_t id = device_id_parse(value);
 
-        if (type) {
-                *(uint32_t *)field = type->id;
-                return 0;
-        }
-        if (parse_unsigned(value, DEVICE_ID_MAX, &number) < 0 || number == 0) {
+        if (id == 0) {
                 *ret_reason = g_strdup_printf("\"%s\" is no virtio device type", value);
                 return -EINVAL;
         }
-        *(uint32_t *)field = (uint32_t)number;
+        *(uint32_t *)field = id;
         return 0;
 }
 
@@ -43,12 +41,10 @@ static int parse_memory(const char *value, void *field, char **ret_reason)
         return r;
 }
 
-/* Splits into words, and tries each one's variables, so that mistakes show at once. */
 static int parse_words(const char *value, void *field, char **ret_reason)
 {
         g_autoptr(GError) error = NULL;
         g_auto(GStrv) words = NULL;
-        int r;
 
         if (!g_shell_parse_argv(value, NULL, &words, &error)) {
                 if (!g_error_matches(error, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING)) {
@@ -57,12 +53,6 @@ static int parse_words(const char *value, void *field, char **ret_reason)
                 }
                 words = g_new0(char *, 1);
         }
-        for (char **word = words; *word; word++) {
-                r = device_variables_check(*word, ret_reason);
-                if (r < 0)
-                        return r;
-        }
-
         *(char ***)field = g_steal_pointer(&words);
         return 0;
 }
@@ -107,101 +97,193 @@ static const struct {
         KeyParser parser;
         size_t offset;
         bool required;
+        bool words; /* the field is a list of words, which may have variables */
 } keys[] = {
-        { "Type", parse_type, offsetof(Profile, device_id), true },
-        { "ExecStart", parse_command, offsetof(Profile, command), true },
-        { "Memory", parse_memory, offsetof(Profile, memory), false },
-        { "ReadWritePaths", parse_words, offsetof(Profile, read_write_paths), false },
-        { "ReadOnlyPaths", parse_words, offsetof(Profile, read_only_paths), false },
-        { "Environment", parse_environment, offsetof(Profile, environment), false },
+        [KEY_TYPE] = { "Type", parse_type, offsetof(Profile, device_id), true, false },
+        { "ExecStart", parse_command, offsetof(Profile, command), true, true },
+        { "Memory", parse_memory, offsetof(Profile, memory), false, false },
+        { "ReadWritePaths", parse_words, offsetof(Profile, read_write_paths), false, true },
+        { "ReadOnlyPaths", parse_words, offsetof(Profile, read_only_paths), false, true },
+        { "Environment", parse_environment, offsetof(Profile, environment), false, true },
 };
 
-static bool key_is_known(const char *name)
+/* One file under way. */
+typedef struct Parser {
+        const ConfigFile *file;
+        Profile *profile;
+} Parser;
+
+/* Always returns -EINVAL, for "return refuse(…)". */
+static int refuse(Parser *parser, Position at, const char *key, const char *reason)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-                if (strcmp(keys[i].name, name) == 0)
-                        return true;
-        }
-        return false;
+        parser->profile->problem = position_message(parser->file->path, at, "%s: %s", key, reason);
+        return -EINVAL;
 }
 
-/* Finds what nobody would ever look at: a misspelt key or group. */
-static int check_names(GKeyFile *key_file, char **ret_reason)
+/* Finds what nobody would ever look at: a misspelt section or key. */
+static int check_sections(Parser *parser)
 {
-        g_auto(GStrv) groups = g_key_file_get_groups(key_file, NULL);
-        g_auto(GStrv) names = NULL;
+        const GPtrArray *sections = parser->file->sections;
 
-        for (char **group = groups; *group; group++) {
-                if (strcmp(*group, GROUP) != 0) {
-                        *ret_reason = g_strdup_printf("unknown group [%s]", *group);
-                        return -EINVAL;
-                }
-        }
-        names = g_key_file_get_keys(key_file, GROUP, NULL, NULL);
-        for (char **name = names; name && *name; name++) {
-                if (!key_is_known(*name)) {
-                        *ret_reason = g_strdup_printf("%s: unknown key", *name);
-                        return -EINVAL;
-                }
+        for (unsigned int i = 0; i < sections->len; i++) {
+                const ConfigSection *section = sections->pdata[i];
+
+                if (strcmp(section->name, SECTION_BACKEND) != 0 &&
+                    strcmp(section->name, SECTION_OPTIONS) != 0)
+                        return refuse(parser, section->at, section->name, "unknown section");
         }
         return 0;
 }
 
-static int read_key(GKeyFile *key_file, size_t key, Profile *profile, char **ret_reason)
+static int check_keys(Parser *parser, const ConfigSection *backend)
 {
-        g_autofree char *value = g_key_file_get_value(key_file, GROUP, keys[key].name, NULL);
+        for (unsigned int i = 0; i < backend->entries->len; i++) {
+                const ConfigEntry *entry = backend->entries->pdata[i];
+                size_t key = 0;
+
+                while (key < ARRAY_SIZE(keys) && strcmp(keys[key].name, entry->key) != 0)
+                        key++;
+                if (key == ARRAY_SIZE(keys))
+                        return refuse(parser, entry->key_at, entry->key, "unknown key");
+        }
+        return 0;
+}
+
+static int read_key(Parser *parser, const ConfigSection *backend, size_t key)
+{
+        const ConfigEntry *entry = config_section_find(backend, keys[key].name);
+        void *field = (char *)parser->profile + keys[key].offset;
         g_autofree char *reason = NULL;
+
+        if (!entry && !keys[key].required)
+                return 0;
+        if (!entry)
+                return refuse(parser, backend->at, keys[key].name, "the key is missing");
+        if (keys[key].parser(entry->value, field, &reason) < 0)
+                return refuse(parser, entry->value_at, keys[key].name, reason);
+        if (keys[key].parser == parse_command)
+                parser->profile->command_at = entry->value_at;
+        return 0;
+}
+
+static bool option_name_is_valid(const char *name)
+{
+        return g_ascii_islower(*name) &&
+               name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] == '\0';
+}
+
+/* "required", "default" or "default VALUE". */
+static int read_option(Parser *parser, const ConfigEntry *entry)
+{
+        static const char word[] = "default";
+        const char *value = entry->value;
+        Profile *profile = parser->profile;
+        g_autofree char *reason = NULL;
+        ProfileOption *option;
+
+        if (!option_name_is_valid(entry->key))
+                return refuse(parser, entry->key_at, entry->key, "this is no name of an option");
+        if (device_variables_has(entry->key) ||
+            device_option_find(profile->device_id, entry->key) >= 0)
+                return refuse(parser, entry->key_at, entry->key, "every device has this");
+        if (profile->n_options == PROFILE_OPTIONS_MAX)
+                return refuse(parser, entry->key_at, entry->key, "one option too many");
+
+        option = &profile->options[profile->n_options];
+        if (g_str_has_prefix(value, word) && strchr(" \t", value[strlen(word)]))
+                option->standard = g_strchug(g_strdup(value + strlen(word)));
+        else if (strcmp(value, "required") != 0)
+                return refuse(parser, entry->value_at, entry->key,
+                              "neither \"required\" nor \"default VALUE\"");
+        option->key = g_strdup(entry->key);
+        profile->n_options++;
+
+        /* The options are no variables of each other. */
+        if (option->standard && device_variables_check(option->standard, NULL, &reason) < 0)
+                return refuse(parser, entry->value_at, entry->key, reason);
+        return 0;
+}
+
+/* Tries the variables of each word, so that mistakes show at once. */
+static int check_words(Parser *parser, const ConfigSection *backend, size_t key)
+{
+        const ConfigEntry *entry = config_section_find(backend, keys[key].name);
+        char **word = *(char ***)((char *)parser->profile + keys[key].offset);
+        g_autofree char *reason = NULL;
+
+        for (; word && *word; word++) {
+                if (device_variables_check(*word, parser->profile, &reason) < 0)
+                        return refuse(parser, entry->value_at, keys[key].name, reason);
+        }
+        return 0;
+}
+
+static int read_file(Parser *parser)
+{
+        const ConfigSection *backend = config_file_find(parser->file, SECTION_BACKEND);
+        const ConfigSection *options = config_file_find(parser->file, SECTION_OPTIONS);
         int r;
 
-        if (!value && !keys[key].required)
-                return 0;
-        if (!value) {
-                *ret_reason = g_strdup_printf("%s: the key is missing", keys[key].name);
-                return -EINVAL;
-        }
-        r = keys[key].parser(value, (char *)profile + keys[key].offset, &reason);
+        r = check_sections(parser);
         if (r < 0)
-                *ret_reason = g_strdup_printf("%s: %s", keys[key].name, reason);
+                return r;
+        if (!backend)
+                return refuse(parser, (Position){ 1, 1 }, SECTION_BACKEND,
+                              "the section is missing");
+        /* The type before all else, so that it is known whose devices suffer. */
+        r = read_key(parser, backend, KEY_TYPE);
+        if (r >= 0)
+                r = check_keys(parser, backend);
+        for (size_t i = KEY_TYPE + 1; i < ARRAY_SIZE(keys) && r >= 0; i++)
+                r = read_key(parser, backend, i);
+        for (unsigned int i = 0; options && i < options->entries->len && r >= 0; i++)
+                r = read_option(parser, options->entries->pdata[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(keys) && r >= 0; i++)
+                r = keys[i].words ? check_words(parser, backend, i) : 0;
         return r;
 }
 
-int profile_parse(const char *file, const char *text, gsize size, Profile **ret_profile,
-                  char **ret_message)
+Profile *profile_parse(const char *file, const char *text, gsize size)
 {
-        g_autoptr(GKeyFile) key_file = g_key_file_new();
-        g_autoptr(Profile) profile = g_new0(Profile, 1);
-        g_autoptr(GError) error = NULL;
-        g_autofree char *reason = NULL;
-        int r;
+        g_autoptr(ConfigFile) config = NULL;
+        Profile *profile;
 
         if (size == 0)
-                return 1;
-        if (!g_key_file_load_from_data(key_file, text, size, G_KEY_FILE_NONE, &error)) {
-                *ret_message = g_strdup_printf("%s: %s", file, error->message);
-                return -EINVAL;
-        }
+                return NULL;
+        profile = g_new0(Profile, 1);
         profile->file = g_strdup(file);
-        r = check_names(key_file, &reason);
-        for (size_t i = 0; i < ARRAY_SIZE(keys) && r >= 0; i++)
-                r = read_key(key_file, i, profile, &reason);
-        if (r < 0) {
-                *ret_message = g_strdup_printf("%s: %s", file, reason);
-                return r;
-        }
+        profile->name = g_path_get_basename(file);
+        if (g_str_has_suffix(profile->name, PROFILE_SUFFIX))
+                profile->name[strlen(profile->name) - strlen(PROFILE_SUFFIX)] = '\0';
+        if (config_file_parse(file, text, size, &config, &profile->problem) >= 0)
+                read_file(&(Parser){ config, profile });
+        return profile;
+}
 
-        *ret_profile = g_steal_pointer(&profile);
-        return 0;
+int profile_find_option(const Profile *profile, const char *key)
+{
+        for (unsigned int i = 0; i < profile->n_options; i++) {
+                if (strcmp(profile->options[i].key, key) == 0)
+                        return (int)i;
+        }
+        return -ENOENT;
 }
 
 Profile *profile_free(Profile *profile)
 {
         if (!profile)
                 return NULL;
+        g_free(profile->problem);
         g_free(profile->file);
+        g_free(profile->name);
         g_strfreev(profile->command);
         g_strfreev(profile->read_write_paths);
         g_strfreev(profile->read_only_paths);
         g_strfreev(profile->environment);
+        for (unsigned int i = 0; i < profile->n_options; i++) {
+                g_free(profile->options[i].key);
+                g_free(profile->options[i].standard);
+        }
         g_free(profile);
         return NULL;
 }

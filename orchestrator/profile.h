@@ -11,29 +11,51 @@
  *   ReadWritePaths=%{disk.path}            these three: lists of words, split likewise
  *   ReadOnlyPaths=
  *   Environment=NAME=value
+ *
+ *   [Options]                              keys that guest files may or have to set: %{shared_dir}
+ *   shared_dir=required
+ *   cache=default auto                     what follows may have variables, and may be empty
  */
 
-#include <glib.h>
 #include <stdint.h>
 
 #include "common/memory-choice.h"
+#include "orchestrator/position.h"
+
+#define PROFILE_OPTIONS_MAX 32
+
+typedef struct ProfileOption {
+        char *key;      /* lower-case letters, digits, "_" and "-", the first one a letter */
+        char *standard; /* what it is if nobody sets it, yet to be expanded; NULL: required */
+} ProfileOption;
 
 typedef struct Profile {
+        /* NULL, or why nothing can be run by it: one sentence that begins with FILE:LINE:COLUMN.
+         * The other members are then what could be read so far; device_id may be 0. */
+        char *problem;
         char *file; /* its path, for messages */
+        char *name; /* the file's without ".conf", as guest files have it */
         uint32_t device_id;
         MemoryChoice memory;
+        Position command_at;
         char **command; /* words yet to be expanded; never empty */
         char **read_write_paths;
         char **read_only_paths;
         char **environment;
+        ProfileOption options[PROFILE_OPTIONS_MAX];
+        unsigned int n_options;
 } Profile;
 
+#define PROFILE_SUFFIX ".conf"
+
 /*
- * Reads the text of one profile. Returns 0; a positive value for an empty file; -EINVAL with one
- * sentence in *ret_message that names the file and the key.
+ * Reads the text of one profile. Never NULL but for an empty file. Something wrong with it stands
+ * in Profile.problem.
  */
-int profile_parse(const char *file, const char *text, gsize size, Profile **ret_profile,
-                  char **ret_message);
+Profile *profile_parse(const char *file, const char *text, gsize size);
+
+/* The option of that name, or a negative value. */
+int profile_find_option(const Profile *profile, const char *key);
 
 Profile *profile_free(Profile *profile);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Profile, profile_free)

@@ -15,7 +15,7 @@
 typedef struct Fixture {
         char *folder;
         char *image; /* with everything in its name that could be taken for syntax */
-        Profiles *profiles;
+        Configuration configuration;
         DeviceSpec spec;
 } Fixture;
 
@@ -24,6 +24,12 @@ static void put(const char *folder, const char *name, const char *text)
         g_autofree char *path = g_build_filename(folder, name, NULL);
 
         g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static const char *const nowhere[] = { NULL };
+
+static void ignore(void *userdata G_GNUC_UNUSED, const char *problem G_GNUC_UNUSED)
+{
 }
 
 static void fixture_set_up(Fixture *fixture, const void *data)
@@ -42,7 +48,8 @@ static void fixture_set_up(Fixture *fixture, const void *data)
         put(fixture->folder, "a, b\"50%'\\.img", "");
         fixture->image = g_build_filename(fixture->folder, "a, b\"50%'\\.img", NULL);
         folders[0] = fixture->folder;
-        fixture->profiles = profiles_load(folders);
+        fixture->configuration.profiles = profiles_load(folders, nowhere, ignore, NULL);
+        fixture->configuration.guest_folders = g_strdupv((char **)folders);
         fixture->spec = (DeviceSpec){
                 .name = { 5, DEVICE_KIND_DISK, 51712 },
                 .uuid = "8a5d2f0e-7d11-4f6e-9a55-0123456789ab",
@@ -58,7 +65,8 @@ static void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         g_autofree char *profile = g_build_filename(fixture->folder, "blk.conf", NULL);
 
-        profiles_free(fixture->profiles);
+        profiles_free(fixture->configuration.profiles);
+        g_strfreev(fixture->configuration.guest_folders);
         g_unlink(fixture->image);
         g_unlink(profile);
         g_assert_cmpint(g_rmdir(fixture->folder), ==, 0);
@@ -70,8 +78,9 @@ static void check_refused(const Fixture *fixture, int expected, const char *mess
 {
         g_autofree char *text = NULL, *message = NULL;
 
-        g_assert_cmpint(backend_prepare(&fixture->spec, fixture->profiles, &text, &message), ==,
-                        expected);
+        g_assert_cmpint(
+                backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &message), ==,
+                expected);
         g_assert_null(text);
         g_assert_cmpstr(message, ==, message_expected);
 }
@@ -81,7 +90,9 @@ static void test_drop_in(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_autofree char *text = NULL, *message = NULL, *path = NULL, *qemu = NULL;
         g_autofree char *expected = NULL;
 
-        g_assert_cmpint(backend_prepare(&fixture->spec, fixture->profiles, &text, &message), ==, 0);
+        g_assert_cmpint(
+                backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &message), ==,
+                0);
         path = g_strconcat(fixture->folder, "/a, b\\\"50%%'\\\\.img", NULL);
         qemu = g_strconcat(fixture->folder, "/a,, b\\\"50%%'\\\\.img", NULL);
         expected = g_strdup_printf(
@@ -107,7 +118,9 @@ static void test_read_only(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_autofree char *text = NULL, *message = NULL;
 
         fixture->spec.disk_readonly = true;
-        g_assert_cmpint(backend_prepare(&fixture->spec, fixture->profiles, &text, &message), ==, 0);
+        g_assert_cmpint(
+                backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &message), ==,
+                0);
         g_assert_nonnull(strstr(text, "\"ro=on\" \"w=off\""));
         g_assert_nonnull(strstr(text, "\nReadWritePaths=\"/var/tmp\"\nReadOnlyPaths=\"/"));
 }
@@ -126,23 +139,31 @@ static void test_reasons(Fixture *fixture, const void *data G_GNUC_UNUSED)
         fixture->spec.memory_kib = 0;
         check_refused(fixture, -ERANGE, "cannot map 0 KiB of guest memory");
         fixture->spec.device_id = 34;
-        check_refused(fixture, -ENOENT, "no backend profile for virtio device type 34");
+        check_refused(fixture, -ENOENT, "no backend profile for virtio device type 34 (i2c)");
+}
+
+/* A program that is not there is said like this, with the place of ExecStart=. */
+static void check_program(const Fixture *fixture, int expected, const char *reason)
+{
+        g_autofree char *message =
+                g_strdup_printf("%s/blk.conf:3:11: %s (backend program)", fixture->folder, reason);
+
+        check_refused(fixture, expected, message);
 }
 
 static void test_no_program(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        check_refused(fixture, -ENOENT,
-                      "/nonexistent: No such file or directory (backend program)");
+        check_program(fixture, -ENOENT, "/nonexistent: No such file or directory");
 }
 
 static void test_program_is_a_directory(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        check_refused(fixture, -EISDIR, "/etc: Is a directory (backend program)");
+        check_program(fixture, -EISDIR, "/etc: Is a directory");
 }
 
 static void test_program_is_not_executable(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        check_refused(fixture, -EACCES, "/etc/passwd: Permission denied (backend program)");
+        check_program(fixture, -EACCES, "/etc/passwd: Permission denied");
 }
 
 /* A profile that wants a disk cannot serve a device that has none. */
