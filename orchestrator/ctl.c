@@ -13,6 +13,7 @@
 #include "common/control.h"
 #include "common/device-name.h"
 #include "common/device-type.h"
+#include "orchestrator/ctl-check.h"
 #include "orchestrator/paths.h"
 
 enum {
@@ -180,7 +181,7 @@ static int devices_show(const char *only, bool json)
 
 int main(int argc, char **argv)
 {
-        g_autoptr(GOptionContext) context = g_option_context_new("list | show DEVICE");
+        g_autoptr(GOptionContext) context = g_option_context_new("list | show DEVICE | check");
         g_autoptr(GError) error = NULL;
         gboolean json = FALSE, version = FALSE;
         const GOptionEntry entries[] = {
@@ -189,6 +190,8 @@ int main(int argc, char **argv)
                 { NULL },
         };
 
+        if (argc > 1 && strcmp(argv[1], "check") == 0)
+                return ctl_check(argc - 1, argv + 1);
         g_option_context_set_summary(context, "Shows the virtio devices that xen-virtiod serves.");
         g_option_context_add_main_entries(context, entries, NULL);
         if (!g_option_context_parse(context, &argc, &argv, &error)) {

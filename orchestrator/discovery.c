@@ -11,6 +11,8 @@
 /* json-glib's parser calls itself for each level, without end. */
 #define DEPTH_MAX 16
 
+#define ID_BLK 2
+
 /* What a look over the text finds without understanding it. */
 typedef struct Outline {
         unsigned int depth; /* of brackets, at most */
@@ -92,15 +94,20 @@ static const char *describe_error(const GError *error)
         return text ? text + strlen(lead) : error->message;
 }
 
-/* The words of a command line that expands to the program and the socket. */
-static char **command_make(const char *binary)
+/* The conventional command line, and what of the file system it needs. */
+static void command_make(Profile *profile, const char *binary)
 {
+        static const char *const disk_path[] = { "%{disk.path}", NULL };
         g_auto(GStrv) parts = g_strsplit(binary, "%", -1);
-        char **command = g_new0(char *, 3);
+        char **command = g_new0(char *, 4);
 
         command[0] = g_strjoinv("%%", parts);
         command[1] = g_strdup("--socket-path=%{socket}");
-        return command;
+        if (profile->device_id == ID_BLK) {
+                command[2] = g_strdup("--blk-file=%{disk.path}");
+                profile->read_write_paths = g_strdupv((char **)disk_path);
+        }
+        profile->command = command;
 }
 
 static void read_object(Profile *profile, const char *text, gsize size, JsonObject *object)
@@ -128,7 +135,7 @@ static void read_object(Profile *profile, const char *text, gsize size, JsonObje
                         position_message(profile->file, binary_at,
                                          "binary: \"%s\" is not an absolute path", binary_quoted);
         else
-                profile->command = command_make(binary);
+                command_make(profile, binary);
         profile->command_at = binary_at;
 }
 

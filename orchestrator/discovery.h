@@ -7,8 +7,8 @@
  *
  *   { "description": "a backend", "type": "fs", "binary": "/usr/libexec/virtiofsd", "tags": [ ] }
  *
- * The conventional command line of docs/interop/vhost-user.rst needs no more than the program:
- * --socket-path=PATH.
+ * The command line is the conventional one of docs/interop/vhost-user.rst: --socket-path=PATH, and
+ * for a disk --blk-file=PATH.
  */
 
 #include "orchestrator/profile.h"

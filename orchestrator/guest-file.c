@@ -132,6 +132,14 @@ static int selector_match(const GuestSelector *selector, const DeviceSpec *spec,
         return selector->order == order ? 2 : 0;
 }
 
+bool guest_section_is_for(const ConfigSection *section, const DeviceSpec *spec, int order)
+{
+        GuestSelector selector;
+
+        return guest_selector_parse(section->name, &selector) >= 0 &&
+               selector_match(&selector, spec, order) > 0;
+}
+
 int guest_file_find(const ConfigFile *file, const DeviceSpec *spec, int order,
                     const ConfigSection **ret_section, char **ret_message)
 {

@@ -48,6 +48,9 @@ int guest_file_parse(const char *path, const char *text, gsize size, ConfigFile 
 int guest_file_read(const char *const *folders, const char *domain, const char *uuid,
                     ConfigFile **ret_file, char **ret_message) _warn_unused_;
 
+/* Whether the section is for the device, among others perhaps; order as for guest_file_find(). */
+bool guest_section_is_for(const ConfigSection *section, const DeviceSpec *spec, int order);
+
 /*
  * The section for a device, or NULL in *ret_section. order is the device's place among the guest's
  * "virtio=" devices of its type, by devid; negative if that is not known, as for disks.

@@ -62,6 +62,15 @@ static void test_types(void)
         }
 }
 
+static void test_block(void)
+{
+        g_autoptr(Profile) profile = parse("{\"type\": \"block\", \"binary\": \"/b\"}");
+
+        g_assert_cmpstr(profile->command[2], ==, "--blk-file=%{disk.path}");
+        g_assert_null(profile->command[3]);
+        g_assert_cmpstr(profile->read_write_paths[0], ==, "%{disk.path}");
+}
+
 /* Each costs one message that begins like this. */
 static const struct {
         const char *text;
@@ -181,6 +190,7 @@ int main(int argc, char **argv)
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/discovery/good", test_good);
         g_test_add_func("/discovery/types", test_types);
+        g_test_add_func("/discovery/block", test_block);
         g_test_add_func("/discovery/bad", test_bad);
         g_test_add_func("/discovery/precedence", test_precedence);
         g_test_add_func("/discovery/behind-profiles", test_behind_profiles);
