@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Builds this project for dom0 and installs it there, as a user would."""
 
-import hashlib
 import shutil
 
 from . import cache
@@ -39,24 +38,24 @@ def _build(sysroot, source, extra, console):
     """An archive of what the project installs."""
     if not (source / "meson.build").exists():
         raise LabError(f"{source} has no meson.build")
-    key = hashlib.sha256(str(source).encode()).hexdigest()[:16]
+    # What is configured once stays so: a compilation does again of it what has to be.
+    options = [*MESON, *extra]
+    key = cache.digest([source, options])
     folder = cache.root() / "product" / f"{key}-{sysroot.name}"
     objects, stage = folder / "build", folder / "stage"
     # Several labs may be installed at a time.
     with cache.lock(f"product-{key}"):
         log = cache.logs() / f"product-{key}.log"
         log.unlink(missing_ok=True)
-        setup = ["meson", "setup", objects, source, "--cross-file", sysroot / "cross.ini",
-                 *MESON, *extra]
-        if (objects / "build.ninja").exists():
-            setup.append("--reconfigure")
-        else:
+        steps = {"compiling": ["meson", "compile", "-C", objects],
+                 "staging": ["meson", "install", "-C", objects, "--no-rebuild",
+                             "--destdir", stage]}
+        if not (objects / "build.ninja").exists():
             shutil.rmtree(objects, ignore_errors=True)
+            steps = {"configuring": ["meson", "setup", objects, source, "--cross-file",
+                                     sysroot / "cross.ini", *options]} | steps
         shutil.rmtree(stage, ignore_errors=True)
-        for what, argv in (("configuring", setup),
-                           ("compiling", ["meson", "compile", "-C", objects]),
-                           ("staging", ["meson", "install", "-C", objects, "--no-rebuild",
-                                        "--destdir", stage])):
+        for what, argv in steps.items():
             console.say("install", what)
             console.run("install", argv, log)
         return check("tar", "--create", "--owner=0", "--group=0", "--directory", stage, ".")
