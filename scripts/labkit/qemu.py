@@ -21,6 +21,12 @@ DOM0_MEMORY_MIB = 1024
 KERNEL_ADDRESS = 0x50000000
 INITRD_ADDRESS = 0x58000000
 BOOT_SECONDS = 240
+# What is slow when it is emulated, and of no use to the lab. Programs at addresses that change:
+# QEMU translates them again for each process. A kernel that hides from programs: QEMU forgets what
+# pages are where at each system call. BPF programs as security modules, which systemd would load.
+# Tests of the kernel's own random numbers, certificates and probes, which take a second.
+DOM0_QUICKLY = ("norandmaps nokaslr mitigations=off lsm=landlock,yama "
+                "initcall_blacklist=jent_mod_init,load_system_certificate_list,init_kprobe_trace")
 SIGNS_OF_DEATH = (b"Kernel panic", b"Panic on CPU", b"end Kernel panic", b"Emergency Mode")
 
 
@@ -67,7 +73,7 @@ def _command(lab, parts, options, port, token):
            f"loglvl=warning guest_loglvl=warning {options.xen_args}")
     # TERM=dumb: else systemd asks the console for its size and waits for an answer.
     dom0 = ("console=hvc0 quiet net.ifnames=0 TERM=dumb "
-            f"systemd.show_status=no lab.token={token} {options.dom0_args}")
+            f"systemd.show_status=no lab.token={token} {DOM0_QUICKLY} {options.dom0_args}")
     kernel, guest = parts["kernel"], parts["guest"]
     command = [
         "qemu-system-aarch64", "-name", f"lab-{lab.name}", "-M",
