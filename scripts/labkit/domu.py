@@ -11,6 +11,10 @@ from .ui import LabError
 GUEST_FOLDER = "/srv/guests"
 # What a guest does when xl asks it to go. Its init is a shell script, which would not listen.
 POWER_SCRIPT = "#!/bin/busybox sh\nexec /bin/busybox {} -f\n"
+# Programs whose addresses do not change are emulated more quickly, see DOM0_QUICKLY.
+COMMAND_LINE = "console=hvc0 quiet norandmaps"
+# What each kernel needs, and not more: xl fills all of it, and backends map it.
+MEMORY_MIB = {"lab": 64, "stock": 192}
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Guest:
     settings are further lines of its xl.cfg.
     """
 
-    def __init__(self, host, name, disks, script, memory=192, vcpus=1, kernel="lab", files=None,
+    def __init__(self, host, name, disks, script, memory=None, vcpus=1, kernel="lab", files=None,
                  settings=""):
         self.host = host
         self.name = name
@@ -66,8 +70,9 @@ class Guest:
         self.created = None  # the domid that xl create gave it
         boot = f'kernel = "{self._write_kernel(script, files or {})}"\n'
         disk_lines = ",\n    ".join(f'"{disk.entry(n)}"' for n, disk in enumerate(disks))
-        self.text = (f'name = "{name}"\nmemory = {memory}\nvcpus = {vcpus}\n{boot}'
-                     'extra = "console=hvc0 quiet"\non_crash = "preserve"\n'
+        self.text = (f'name = "{name}"\nmemory = {memory or MEMORY_MIB[kernel]}\n'
+                     f'vcpus = {vcpus}\n{boot}'
+                     f'extra = "{COMMAND_LINE}"\non_crash = "preserve"\n'
                      f'disk = [\n    {disk_lines}\n]\n{settings}\n')
         (host.lab.share / f"{name}.cfg").write_text(self.text, encoding="utf-8")
         host.check(f"mkdir -p {GUEST_FOLDER} && cp /mnt/lab/{name}.cfg {self.config} && "

@@ -74,7 +74,8 @@ def configure(host, way, path):
 def measure(host, program, way, path):
     """The nanoseconds of each workload, for one way and path."""
     configure(host, way, path)
-    guest = Guest(host, f"{way}-{path}", [Disk(IMAGE)], MEASURE, files={"guest-io": program})
+    guest = Guest(host, f"{way}-{path}", [Disk(IMAGE)], MEASURE, memory=192,
+                  files={"guest-io": program})
     guest.create()
     [unit] = guest.units("frontend")
     status = host.check(f"systemctl show -P StatusText {unit}")
