@@ -60,6 +60,9 @@ while :; do
 done
 """
 
+# The same, with pauses: for tests that wait long, since what a guest does takes their time.
+WORK_SLOWLY = WORK.replace("while :; do", "while sleep 0.5; do")
+
 
 def rounds(guest):
     """How far a guest that does WORK has come."""
