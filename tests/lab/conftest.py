@@ -22,6 +22,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "also_smp: run once more in such a lab")
     config.addinivalue_line("markers", "only_kernel(kind...): not on the others; none: smp only")
     config.addinivalue_line("markers", "xdist_group: tests that share a lab")
+    config.addinivalue_line("markers", "last: after all others of the same lab")
 
 
 def pytest_generate_tests(metafunc):
@@ -39,6 +40,13 @@ def pytest_generate_tests(metafunc):
     if not kernels or metafunc.definition.get_closest_marker("also_smp"):
         params.append(pytest.param("lab-smp", marks=pytest.mark.smp))
     metafunc.parametrize("dom0", params, indirect=True, scope="session")
+
+
+# Before pytest brings together what shares a lab.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What looks back at the other tests comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 def pytest_terminal_summary(terminalreporter):
