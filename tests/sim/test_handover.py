@@ -10,7 +10,7 @@ import pytest
 from sim.backend import (F_CONFIG, F_INFLIGHT, F_MQ, F_REPLY_ACK, GET_VRING_BASE,
                          SET_INFLIGHT_FD, SET_VRING_BASE, SET_VRING_ENABLE, Hangup)
 from sim.guest import (ACKNOWLEDGE, DRIVER, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK, NEEDS_RESET,
-                       QUEUE_RESET, QUEUE_SEL, RING_RESET, SECTOR, STATUS)
+                       QUEUE_RESET, QUEUE_SEL, RING_PACKED, RING_RESET, SECTOR, STATUS)
 from sim.load import Load
 from sim.memory import MIB
 from sim.xen import INPROCESS
@@ -265,6 +265,20 @@ def test_a_backend_that_does_not_finish(scripted):
             hang(connection, reply)
     scripted.backend.misbehave = {GET_VRING_BASE: busy}
     assert leave(scripted, LEAVE + 0.5) > LEAVE - 0.2
+    assert_broken(scripted)
+
+
+def test_packed_rings(scripted):
+    """Their places say nothing of requests that are still to be finished: nobody is asked."""
+    scripted.backend.features |= RING_PACKED
+    scripted.backend.connection.close()
+    scripted.backend.wait_for(lambda: len(scripted.backend.connections) == 2, "connection")
+    scripted.xen.wait_for(lambda: scripted.driver.status & NEEDS_RESET, "broken device")
+    connection = scripted.backend.connection
+    scripted.driver.start(queues=2, wanted=DRIVER_KNOWS | RING_PACKED)
+    assert scripted.driver.features & RING_PACKED
+    leave(scripted)
+    assert GET_VRING_BASE not in connection.requests()
     assert_broken(scripted)
 
 
