@@ -110,6 +110,16 @@ static void command_make(Profile *profile, const char *binary)
         profile->command = command;
 }
 
+/* systemd could not be told of such a program. */
+static bool has_control(const char *text)
+{
+        for (; *text != '\0'; text++) {
+                if (g_ascii_iscntrl(*text))
+                        return true;
+        }
+        return false;
+}
+
 static void read_object(Profile *profile, const char *text, gsize size, JsonObject *object)
 {
         const Outline outline = outline_make(text, size);
@@ -117,23 +127,19 @@ static void read_object(Profile *profile, const char *text, gsize size, JsonObje
         const Position binary_at = position_of(text, outline.binary);
         const char *type = member_get(object, "type");
         const char *binary = member_get(object, "binary");
-        g_autofree char *type_quoted = g_strescape(type ? type : "", NULL);
-        g_autofree char *binary_quoted = g_strescape(binary ? binary : "", NULL);
 
         if (!type)
                 profile->problem = position_message(profile->file, type_at,
                                                     "type: the member is missing, or no string");
         else if ((profile->device_id = device_id_find(type)) == 0)
-                profile->problem =
-                        position_message(profile->file, type_at,
-                                         "type: \"%s\" is no virtio device type", type_quoted);
+                profile->problem = position_message(profile->file, type_at,
+                                                    "type: \"%s\" is no virtio device type", type);
         else if (!binary)
                 profile->problem = position_message(profile->file, binary_at,
                                                     "binary: the member is missing, or no string");
-        else if (*binary != '/' || strcmp(binary, binary_quoted) != 0)
-                profile->problem =
-                        position_message(profile->file, binary_at,
-                                         "binary: \"%s\" is not an absolute path", binary_quoted);
+        else if (*binary != '/' || has_control(binary))
+                profile->problem = position_message(
+                        profile->file, binary_at, "binary: \"%s\" is not an absolute path", binary);
         else
                 command_make(profile, binary);
         profile->command_at = binary_at;

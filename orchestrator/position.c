@@ -31,5 +31,9 @@ char *position_message(const char *file, Position position, const char *format, 
         /* Not in the middle of a character. */
         if (strlen(text) > TEXT_MAX)
                 *g_utf8_find_prev_char(text, text + TEXT_MAX) = '\0';
+        for (char *c = text; *c != '\0'; c++) {
+                if (g_ascii_iscntrl(*c))
+                        *c = '?';
+        }
         return g_strdup_printf("%s:%u:%u: %s", file, position.line, position.column, text);
 }

@@ -15,6 +15,9 @@ typedef struct Position {
 /* The position of a byte of the text: offset is at most its length. */
 Position position_of(const char *text, gsize offset);
 
-/* "FILE:LINE:COLUMN: " and the text. The caller frees it. */
+/*
+ * "FILE:LINE:COLUMN: " and the text, which may quote what the file says: it is cut where it gets
+ * long, and its control characters become question marks. The caller frees it.
+ */
 char *position_message(const char *file, Position position, const char *format, ...)
         _printf_(3, 4) _warn_unused_;

@@ -208,7 +208,8 @@ static int read_option(Parser *parser, const ConfigEntry *entry)
 static int check_words(Parser *parser, const ConfigSection *backend, size_t key)
 {
         const ConfigEntry *entry = config_section_find(backend, keys[key].name);
-        char **word = *(char ***)((char *)parser->profile + keys[key].offset);
+        void *field = (char *)parser->profile + keys[key].offset;
+        char **word = *(char ***)field;
         g_autofree char *reason = NULL;
 
         for (; word && *word; word++) {

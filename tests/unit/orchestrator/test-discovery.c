@@ -100,7 +100,7 @@ static const struct {
         { "{ \"type\": \"fs\",\n\"binary\": \"virtiofsd\" }",
           "2:1: binary: \"virtiofsd\" is not an absolute path" },
         { "{ \"type\": \"fs\",\n\"binary\": \"/a\\nb\" }",
-          "2:1: binary: \"/a\\nb\" is not an absolute path" },
+          "2:1: binary: \"/a?b\" is not an absolute path" },
         { "[[[[[[[[[[[[[[[[[[[[", "1:1: nested more than 16 times" },
 };
 
