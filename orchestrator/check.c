@@ -8,6 +8,7 @@
 #include "common/device-id.h"
 #include "orchestrator/backend.h"
 #include "orchestrator/guest-file.h"
+#include "orchestrator/guest-order.h"
 #include "orchestrator/text-file.h"
 #include "orchestrator/xl-device.h"
 
@@ -83,25 +84,16 @@ static void check_device(Check *check, const char *path, const XlDevice *device,
         append_words(check->output, plan.dropin.words[DROPIN_COMMAND]);
 }
 
-/* The device's place among the "virtio=" entries of its type; negative if that is not known. */
 static int device_order(const GPtrArray *devices, const XlDevice *device)
 {
-        int order = 0;
+        GuestOrder order = guest_order_begin(&device->name, device->spec->device_id);
 
-        if (device->name.kind != DEVICE_KIND_VIRTIO)
-                return -1;
         for (unsigned int i = 0; i < devices->len; i++) {
                 const XlDevice *other = devices->pdata[i];
 
-                if (other == device)
-                        return order;
-                if (other->name.kind != device->name.kind)
-                        continue;
-                if (!other->spec)
-                        return -1;
-                order += other->spec->device_id == device->spec->device_id;
+                guest_order_count(&order, &other->name, other->spec ? other->spec->device_id : 0);
         }
-        return -1;
+        return order.order;
 }
 
 /* Finds sections of the guest file that no device has. */

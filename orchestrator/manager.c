@@ -15,6 +15,7 @@
 #include "orchestrator/control.h"
 #include "orchestrator/device.h"
 #include "orchestrator/dropin.h"
+#include "orchestrator/guest-order.h"
 #include "orchestrator/paths.h"
 #include "orchestrator/run-state.h"
 
@@ -311,29 +312,17 @@ static void manager_visit(void *userdata, ControlVisitor *visit, void *argument)
         }
 }
 
-/* Counts the devices before it: libxl numbers a guest's "virtio=" entries in their order. */
 static int manager_order(void *userdata, const Device *device)
 {
-        const DeviceName *name = device_name(device);
+        GuestOrder order = guest_order_begin(device_name(device), device_type(device));
         Manager *manager = userdata;
         GHashTableIter iter;
         Device *other;
-        int order = 0;
 
-        if (name->kind != DEVICE_KIND_VIRTIO)
-                return -ENOENT;
         g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&other)) {
-                const DeviceName *other_name = device_name(other);
-
-                if (other_name->domid != name->domid || other_name->kind != name->kind ||
-                    other_name->devid >= name->devid)
-                        continue;
-                if (device_type(other) == 0)
-                        return -EAGAIN;
-                order += device_type(other) == device_type(device);
-        }
-        return order;
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&other))
+                guest_order_count(&order, device_name(other), device_type(other));
+        return order.order;
 }
 
 static void manager_on_problem(void *userdata _unused_, const char *problem)

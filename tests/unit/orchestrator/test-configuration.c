@@ -7,6 +7,7 @@
 
 #include "orchestrator/backend.h"
 #include "orchestrator/guest-file.h"
+#include "orchestrator/guest-order.h"
 #include "orchestrator/paths.h"
 #include "tests/unit/orchestrator/folder.h"
 
@@ -141,6 +142,35 @@ static void test_names(Fixture *fixture, const void *data G_GNUC_UNUSED)
                 ASSERT_COMMAND(fixture, 0,
                                "/bin/true --socket-path=/run/xen-virtio/5-virtio-1/backend.sock");
         }
+}
+
+static void test_order(void)
+{
+        static const struct {
+                DeviceName name;
+                uint32_t device_id;
+        } others[] = {
+                { { 5, DEVICE_KIND_VIRTIO, 3 }, 1 },  { { 5, DEVICE_KIND_DISK, 0 }, 1 },
+                { { 6, DEVICE_KIND_VIRTIO, 0 }, 1 },  { { 5, DEVICE_KIND_VIRTIO, 1 }, 1 },
+                { { 5, DEVICE_KIND_VIRTIO, 0 }, 26 }, { { 5, DEVICE_KIND_VIRTIO, 9 }, 0 },
+                { { 5, DEVICE_KIND_VIRTIO, 2 }, 1 },  { { 5, DEVICE_KIND_VIRTIO, 4 }, 1 },
+                { { 6, DEVICE_KIND_VIRTIO, 1 }, 0 },
+        };
+        GuestOrder order = guest_order_begin(&others[0].name, 1);
+        GuestOrder disk = guest_order_begin(&others[1].name, 1);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+                guest_order_count(&order, &others[i].name, others[i].device_id);
+                guest_order_count(&disk, &others[i].name, others[i].device_id);
+        }
+        g_assert_cmpint(order.order, ==, 2);
+        g_assert_cmpint(disk.order, <, 0);
+
+        /* What comes before it may be of its type. */
+        guest_order_count(&order, &(DeviceName){ 5, DEVICE_KIND_VIRTIO, 2 }, 0);
+        g_assert_cmpint(order.order, <, 0);
+        guest_order_count(&order, &others[3].name, 1);
+        g_assert_cmpint(order.order, <, 0);
 }
 
 static void test_defaults(Fixture *fixture, const void *data G_GNUC_UNUSED)
@@ -334,6 +364,7 @@ int main(int argc, char **argv)
         ADD("/configuration/sections", test_sections);
         ADD("/configuration/files", test_files);
         ADD("/configuration/names", test_names);
+        g_test_add_func("/configuration/order", test_order);
         ADD("/configuration/defaults", test_defaults);
         ADD("/configuration/bad", test_bad);
         ADD("/configuration/bad-profiles", test_bad_profiles);
