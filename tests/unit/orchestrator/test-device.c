@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What the configuration does to devices: with xenstore, Xen and systemd in memory, and the folders
+ * of devices and units in a temporary one.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+
+#include "common/macros.h"
+#include "orchestrator/device.h"
+#include "orchestrator/paths.h"
+#include "tests/unit/orchestrator/folder.h"
+
+/* The other side of store.h: what devices have written, by devid. */
+struct Store {
+        char *errors[2];
+};
+
+int store_write_state(Store *store G_GNUC_UNUSED, const DeviceName *name G_GNUC_UNUSED,
+                      XenbusState from G_GNUC_UNUSED, XenbusState to G_GNUC_UNUSED)
+{
+        return 0;
+}
+
+int store_write_error(Store *store, const DeviceName *name, const char *text)
+{
+        g_free(store->errors[name->devid]);
+        store->errors[name->devid] = g_strdup(text);
+        return 0;
+}
+
+/* The other side of claim.h. */
+int claims_take(Claims *claims G_GNUC_UNUSED, uint16_t domid G_GNUC_UNUSED,
+                uint64_t base G_GNUC_UNUSED, uint16_t *ret_server)
+{
+        *ret_server = 0;
+        return 0;
+}
+
+int claims_release(Claims *claims G_GNUC_UNUSED, uint16_t domid G_GNUC_UNUSED,
+                   uint16_t server G_GNUC_UNUSED)
+{
+        return 0;
+}
+
+/* The other side of units.h: what is started is up at once. */
+struct Unit {
+        char *name;
+        UnitPhase phase;
+        unsigned int n_starts;
+};
+
+struct Units {
+        GPtrArray *list;
+};
+
+Unit *unit_new(Units *units, const char *name, UnitHandler *handler G_GNUC_UNUSED,
+               void *userdata G_GNUC_UNUSED)
+{
+        Unit *unit = g_new0(Unit, 1);
+
+        unit->name = g_strdup(name);
+        unit->phase = UNIT_DOWN;
+        g_ptr_array_add(units->list, unit);
+        return unit;
+}
+
+Unit *unit_free(Unit *unit G_GNUC_UNUSED)
+{
+        return NULL;
+}
+
+const char *unit_name(const Unit *unit)
+{
+        return unit->name;
+}
+
+UnitPhase unit_phase(const Unit *unit)
+{
+        return unit->phase;
+}
+
+void unit_start(Unit *unit)
+{
+        unit->n_starts++;
+        unit->phase = UNIT_UP;
+}
+
+void unit_stop(Unit *unit)
+{
+        unit->phase = UNIT_DOWN;
+}
+
+char *unit_describe_end(const Unit *unit G_GNUC_UNUSED)
+{
+        return g_strdup("ended");
+}
+
+static void unit_destroy(void *data)
+{
+        Unit *unit = data;
+
+        g_free(unit->name);
+        g_free(unit);
+}
+
+typedef struct Fixture {
+        char *root;
+        Store store;
+        Units units;
+        DeviceServices services;
+        Device *devices[2]; /* a network card and a file system */
+        Device *queued;     /* the last one that asked for a look */
+} Fixture;
+
+static void on_problem(void *userdata G_GNUC_UNUSED, const char *problem)
+{
+        g_test_message("%s", problem);
+}
+
+static void on_enqueue(void *userdata, Device *device, bool read G_GNUC_UNUSED)
+{
+        Fixture *fixture = userdata;
+
+        fixture->queued = device;
+}
+
+static int on_order(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED)
+{
+        return 0;
+}
+
+static void put_guest(const Fixture *fixture, const char *text)
+{
+        folder_put(fixture->root, SYSCONFDIR "/guests/g.conf", text);
+}
+
+/* As xen-virtiod does on SIGHUP. */
+static void reload(Fixture *fixture)
+{
+        configuration_free(fixture->services.configuration);
+        fixture->services.configuration = configuration_load(fixture->root, on_problem, NULL);
+        for (size_t i = 0; i < G_N_ELEMENTS(fixture->devices); i++)
+                device_retry(fixture->devices[i]);
+}
+
+static Device *device_make(Fixture *fixture, uint32_t devid, const char *type)
+{
+        const DeviceName name = { 5, DEVICE_KIND_VIRTIO, devid };
+        Device *device = device_new(&fixture->services, &name, 0);
+        g_autofree char *base = g_strdup_printf("%#x", 0x2000000 + devid * 0x200);
+        const NodeSet nodes = { .values = {
+                                        [NODE_FRONTEND_ID] = (char *)"5",
+                                        [NODE_STATE] = (char *)"1",
+                                        [NODE_BASE] = base,
+                                        [NODE_IRQ] = (char *)"33",
+                                        [NODE_TRANSPORT] = (char *)"mmio",
+                                        [NODE_TYPE] = (char *)type,
+                                        [NODE_DOMAIN_VM] =
+                                                (char *)"/vm/8a5d2f0e-7d11-4f6e-9a55-0123456789ab",
+                                        [NODE_DOMAIN_NAME] = (char *)"g",
+                                        [NODE_DOMAIN_MEMORY] = (char *)"262144",
+                                } };
+
+        device_update(device, &nodes, true);
+        return device;
+}
+
+static int folder_open(const Fixture *fixture, const char *name)
+{
+        g_autofree char *path = g_build_filename(fixture->root, name, NULL);
+
+        g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
+        return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void fixture_set_up(Fixture *fixture, const void *data)
+{
+        fixture->root = folder_make();
+        folder_put(fixture->root, DATADIR "/backends/net.conf",
+                   "[Backend]\nType=net\nExecStart=/bin/true %{net.mac}\n");
+        folder_put(fixture->root, DATADIR "/backends/fs.conf",
+                   "[Backend]\nType=fs\nExecStart=/bin/true %{dir}\n[Options]\ndir=required\n");
+        put_guest(fixture, data);
+        fixture->units.list = g_ptr_array_new_with_free_func(unit_destroy);
+        fixture->services = (DeviceServices){
+                .store = &fixture->store,
+                .units = &fixture->units,
+                .rundir = folder_open(fixture, "run"),
+                .unitdir = folder_open(fixture, "units"),
+                .configuration = configuration_load(fixture->root, on_problem, NULL),
+                .enqueue = on_enqueue,
+                .order = on_order,
+                .userdata = fixture,
+        };
+        g_assert_cmpint(sd_event_default(&fixture->services.event), >=, 0);
+        fixture->devices[0] = device_make(fixture, 0, "virtio,device1");
+        fixture->devices[1] = device_make(fixture, 1, "virtio,device1a");
+        for (size_t i = 0; i < G_N_ELEMENTS(fixture->devices); i++)
+                g_assert_true(device_reconcile(fixture->devices[i]));
+}
+
+static void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(fixture->devices); i++) {
+                device_free(fixture->devices[i]);
+                g_free(fixture->store.errors[i]);
+        }
+        sd_event_unref(fixture->services.event);
+        configuration_free(fixture->services.configuration);
+        g_ptr_array_unref(fixture->units.list);
+        fd_closep(&fixture->services.rundir);
+        fd_closep(&fixture->services.unitdir);
+        folder_remove(fixture->root);
+        g_free(fixture->root);
+}
+
+static const Unit *backend(const Fixture *fixture, unsigned int devid)
+{
+        g_autofree char *name = g_strdup_printf("xen-virtio-backend@5-virtio-%u.service", devid);
+
+        for (unsigned int i = 0; i < fixture->units.list->len; i++) {
+                const Unit *unit = fixture->units.list->pdata[i];
+
+                if (strcmp(unit->name, name) == 0)
+                        return unit;
+        }
+        g_assert_not_reached();
+}
+
+/* The command that the backend's drop-in has. */
+static char *command(const Fixture *fixture, unsigned int devid)
+{
+        g_autofree char *folder =
+                g_strdup_printf("units/xen-virtio-backend@5-virtio-%u.service.d", devid);
+        g_autofree char *path = g_build_filename(fixture->root, folder, "50-device.conf", NULL);
+        g_autofree char *text = NULL;
+        char *start;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        start = strstr(text, "ExecStart=:");
+        return g_strndup(start + strlen("ExecStart=:"),
+                         strcspn(start + strlen("ExecStart=:"), "\n"));
+}
+
+static void assert_error(const Fixture *fixture, unsigned int devid, const char *expected)
+{
+        g_autofree char *whole = g_strconcat(fixture->root, expected, NULL);
+
+        g_assert_cmpstr(fixture->store.errors[devid], ==, whole);
+}
+
+/* A mistake is in the error node, and costs one device; a reload tries it again at once. */
+static void test_mistake(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        g_autofree char *started = NULL;
+
+        g_assert_cmpint(device_state(fixture->devices[0]), ==, DEVICE_READY);
+        g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 1);
+        g_assert_null(fixture->store.errors[0]);
+        g_assert_cmpint(device_state(fixture->devices[1]), ==, DEVICE_FAILED);
+        g_assert_cmpuint(backend(fixture, 1)->n_starts, ==, 0);
+        assert_error(fixture, 1,
+                     SYSCONFDIR "/guests/g.conf:4:1: dirr: unknown key, also for the backend fs");
+
+        /* Not before its time, though the file is right by now. */
+        put_guest(fixture, "[fs]\ndir=/srv\n");
+        g_assert_true(device_reconcile(fixture->devices[1]));
+        g_assert_cmpuint(backend(fixture, 1)->n_starts, ==, 0);
+
+        reload(fixture);
+        g_assert_true(fixture->queued == fixture->devices[1]);
+        g_assert_true(device_reconcile(fixture->devices[1]));
+        g_assert_cmpuint(backend(fixture, 1)->n_starts, ==, 1);
+        g_assert_cmpint(device_state(fixture->devices[1]), ==, DEVICE_READY);
+        g_assert_null(fixture->store.errors[1]);
+        started = command(fixture, 1);
+        g_assert_cmpstr(started, ==, "\"/bin/true\" \"/srv\"");
+}
+
+/* What runs keeps what it was started with, whatever the files say later; the next start does not.
+ */
+static void test_reload(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        g_autofree char *before = command(fixture, 0), *after = NULL, *next = NULL;
+
+        put_guest(fixture, "[net]\nmac=02:00:00:00:00:02\n");
+        folder_put(fixture->root, DATADIR "/backends/net.conf",
+                   "[Backend]\nType=net\nExecStart=/bin/true new %{net.mac}\n");
+        reload(fixture);
+        g_assert_null(fixture->queued);
+        g_assert_true(device_reconcile(fixture->devices[0]));
+        g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 1);
+        after = command(fixture, 0);
+        g_assert_cmpstr(before, ==, "\"/bin/true\" \"02:00:00:00:00:01\"");
+        g_assert_cmpstr(after, ==, before);
+
+        unit_stop((Unit *)backend(fixture, 0));
+        g_assert_true(device_reconcile(fixture->devices[0]));
+        g_assert_cmpint(device_state(fixture->devices[0]), ==, DEVICE_FAILED);
+        device_retry(fixture->devices[0]);
+        g_assert_true(device_reconcile(fixture->devices[0]));
+        g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 2);
+        next = command(fixture, 0);
+        g_assert_cmpstr(next, ==, "\"/bin/true\" \"new\" \"02:00:00:00:00:02\"");
+}
+
+#define ADD(path, function, guest)                                                                 \
+        g_test_add(path, Fixture, guest, fixture_set_up, function, fixture_tear_down)
+
+int main(int argc, char **argv)
+{
+        g_test_init(&argc, &argv, NULL);
+        ADD("/device/mistake", test_mistake, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndirr=/srv\n");
+        ADD("/device/reload", test_reload, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
+        return g_test_run();
+}
