@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "common/counters.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "common/device-name.h"
+
+_Static_assert(sizeof(CountersFile) == 8 + 5 * 8, "the layout belongs to the version");
+
+static bool file_is_ours(const CountersFile *file)
+{
+        return file->version == COUNTERS_VERSION && file->size == sizeof(*file);
+}
+
+int counters_read(int dirfd, Counters *ret_counters)
+{
+        _cleanup_fd_ int folder = -1, fd = -1;
+        struct stat status;
+        CountersFile file;
+        ssize_t n;
+
+        folder = openat(dirfd, FRONTEND_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (folder < 0)
+                return -errno;
+        /* Its owner may have put anything there: a pipe that nobody writes to must not hold us. */
+        fd = openat(folder, COUNTERS_FILE, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &status) < 0)
+                return -errno;
+        if (!S_ISREG(status.st_mode) || status.st_size != sizeof(file))
+                return -EPROTO;
+        n = pread(fd, &file, sizeof(file), 0);
+        if (n < 0)
+                return -errno;
+        if (n != sizeof(file) || !file_is_ours(&file))
+                return -EPROTO;
+        *ret_counters = file.counters;
+        return 0;
+}
+
+int counters_map(int dirfd, CountersFile **ret_file)
+{
+        _cleanup_fd_ int fd = dirfd < 0 ? memfd_create(COUNTERS_FILE, MFD_CLOEXEC)
+                                        : openat(dirfd, COUNTERS_FILE,
+                                                 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        CountersFile *file;
+
+        if (fd < 0)
+                return -errno;
+        /* Allocated at once: a full file system shows now, and not as a signal later. */
+        if (ftruncate(fd, sizeof(*file)) < 0 || fallocate(fd, 0, 0, sizeof(*file)) < 0)
+                return -errno;
+        file = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (file == MAP_FAILED)
+                return -errno;
+        if (!file_is_ours(file))
+                *file = (CountersFile){ .version = COUNTERS_VERSION, .size = sizeof(*file) };
+        *ret_file = file;
+        return 0;
+}
+
+void counters_unmap(CountersFile *file)
+{
+        if (file)
+                munmap(file, sizeof(*file));
+}

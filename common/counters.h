@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What a device's frontend counts, in a file that the orchestrator reads for xen-virtioctl: they
+ * share nothing else while the device runs. Each number only grows, also when a frontend takes over
+ * from another, as long as the orchestrator's claim lives.
+ *
+ * The frontend maps the file COUNTERS_FILE in its FRONTEND_FOLDER, and is its only writer. To the
+ * orchestrator its content is a stranger's.
+ */
+
+#include <stdint.h>
+
+#include "common/macros.h"
+
+#define COUNTERS_FILE    "counters"
+#define COUNTERS_VERSION 1
+
+typedef struct Counters {
+        uint64_t requests;      /* of the guest's, that were answered */
+        uint64_t bad_requests;  /* of these: no plain access to the device's range */
+        uint64_t kicks;         /* passed on to the backend; not those that the kernel served */
+        uint64_t interrupts;    /* raised by the frontend; not by the kernel (irqfd) */
+        uint64_t dropped_lines; /* not logged, because a limit was reached */
+} Counters;
+
+typedef struct CountersFile {
+        uint32_t version; /* COUNTERS_VERSION; 0 in a file that was just made */
+        uint32_t size;    /* of this structure */
+        Counters counters;
+} CountersFile;
+
+/*
+ * Reads the counters in the folder dirfd, which is a device's. Returns 0; -ENOENT if there are
+ * none; -EPROTO if what is there is not a file of this version and size; or another negative errno.
+ * Never blocks, whatever the file is.
+ */
+int counters_read(int dirfd, Counters *ret_counters) _warn_unused_;
+
+/*
+ * Maps the counters in the folder dirfd, which is a FRONTEND_FOLDER, and makes the file if it is
+ * not there; what a former frontend has counted is gone on with. With -1 the counters have no file
+ * and end with the process. Returns 0 or a negative errno; counters_unmap() gives them back.
+ */
+int counters_map(int dirfd, CountersFile **ret_file) _warn_unused_;
+void counters_unmap(CountersFile *file);
