@@ -31,14 +31,13 @@ ROOM = "max_grant_frames = 512"
 GUEST_FILES = "sha256sum -c SUMS && sha256sum -c GUEST_SUMS && [ $(ls guest | wc -l) = 3 ]"
 WRITE_ROUNDS = scripts.MOUNT + """\
 mounted /dev/vda /mnt/a
-for round in $(seq 20); do
+for round in $(seq 300); do  # dom0 looks a few times a second
     dd if=/dev/urandom of=/mnt/a/work bs=65536 count=1 conv=fsync 2>/dev/null || fail "write"
     echo "guest: round $round"
 done
 (cd /mnt/a && sha256sum work > ROUND_SUM) && umount /mnt/a && echo "guest: done"
 """
 READ = """\
-[ -b /dev/vda ] || echo "guest: FAILED no disk"
 dd if=/dev/vda of=/dev/null bs=4096 count=1 && echo "guest: read"
 dmesg | grep "I/O error, dev vda"
 echo "guest: done"
@@ -69,9 +68,8 @@ def block_devices(dom0, *disks):
 def is_direct(dom0, guest, device):
     """Whether the guest's backend has opened the device for direct I/O."""
     pid = next(pid for unit, pid in guest.pids().items() if "backend" in unit)
-    flags = dom0.check(f"for fd in /proc/{pid}/fd/*; do "
-                       f"if [ \"$(readlink $fd)\" = {device} ]; then "
-                       f"awk '/^flags/ {{ print $2 }}' /proc/{pid}/fdinfo/${{fd##*/}}; fi; done")
+    flags = dom0.check(f"for fd in /proc/{pid}/fd/*; do [ \"$(readlink $fd)\" != {device} ] || "
+                       f"awk '/^flags/ {{ print $2 }}' /proc/{pid}/fdinfo/${{fd##*/}}; done")
     return any(int(flag, 8) & O_DIRECT for flag in flags.split())
 
 
@@ -88,8 +86,7 @@ def test_direct(dom0, profile, figures):
     profile("seed")
     disks = [make_disk(dom0, name) for name in ("direct-a", "direct-b")]
     with block_devices(dom0, *disks) as devices:
-        guest = Guest(dom0, "seed", devices, scripts.WRITE_FILES, memory=MEMORY,
-                      settings=ROOM)
+        guest = Guest(dom0, "seed", devices, scripts.WRITE_FILES, memory=MEMORY, settings=ROOM)
         figures("create with two disks of seeded grants, s", guest.create())
         assert is_direct(dom0, guest, devices[0].path)
         assert "seeded grants" in finish(dom0, guest)
@@ -102,8 +99,7 @@ def test_rebind(dom0, profile):
     profile("seed")
     disk = make_disk(dom0, "direct")
     with block_devices(dom0, disk) as devices:
-        guest = Guest(dom0, "seed", devices, scripts.REBIND_TRANSPORT, memory=MEMORY,
-                      settings=ROOM)
+        guest = Guest(dom0, "seed", devices, scripts.REBIND_TRANSPORT, memory=MEMORY, settings=ROOM)
         guest.create()
         assert "no descriptor for grants is left" in finish(dom0, guest)
     check_image(dom0, disk, "[ $(cat rebound) = 3 ]")
@@ -142,14 +138,15 @@ def test_preload_cannot(dom0, profile):
         guest.create()
         assert is_direct(dom0, guest, devices[0].path)
         finish(dom0, guest)
-        assert "guest: read" not in guest.console()
+        said = guest.console()
+        assert "I/O error, dev vda" in said and "guest: read" not in said
 
 
 def test_no_room(dom0, profile):
     """Xen's default is a table that the guest's own drivers may need: the toolstack is told."""
     profile("seed")
     guest = Guest(dom0, "seed", [make_disk(dom0, "direct")], READ, memory=MEMORY)
-    assert dom0.run(f"xl create {guest.config}", timeout=60).status != 0
+    assert dom0.run(f"xl create {guest.config}", timeout=300).status != 0  # after 10 s of dom0
     dom0.run("xl destroy seed")
     dom0.expect_clean()
     assert "max_grant_frames=192" in dom0.journal("SYSLOG_IDENTIFIER=xen-virtio-frontend")
