@@ -43,7 +43,7 @@ def boot(name, parts, options, console):
     started = time.monotonic()
     _start(lab, _command(lab, parts, options, port, token))
     state = {"pid": int((lab.folder / "qemu.pid").read_text()), "port": port, "token": token,
-             "kernel": options.kernel, "exact": options.exact}
+             "kernel": options.kernel, "exact": options.exact, "xen": str(parts["xen"])}
     cache.write_atomically(lab.folder / "state.json", json.dumps(state))
     try:
         _wait_for_xl(lab, started, console)

@@ -7,13 +7,13 @@ import shutil
 from . import cache
 from .ui import check
 
-RECIPE = 1
+RECIPE = 2
 CROSS = "aarch64-linux-gnu-"
 CONFIG = "CONFIG_EXPERT=y\nCONFIG_IOREQ_SERVER=y\n"
 
 
 def build(apt, console):
-    """The folder that holds the hypervisor's image, xen."""
+    """The folder that holds the hypervisor's image, xen, and the addresses of its functions."""
     tarball = apt.upstream_source("xen")
     inputs = {"recipe": RECIPE, "config": CONFIG, "source": tarball.sha256}
     return cache.artifact("xen", inputs, lambda folder: _make(apt, console, tarball, folder))
@@ -33,5 +33,6 @@ def _make(apt, console, tarball, folder):
     console.run("xen", make, log)
     shutil.copyfile(source / "xen/xen", folder / "xen")
     shutil.copyfile(source / "xen/.config", folder / "config")
+    (folder / "symbols").write_bytes(check(f"{CROSS}nm", "--defined-only", source / "xen/xen-syms"))
     shutil.rmtree(source)
     console.say("xen", "built")

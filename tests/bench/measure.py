@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit import program
 from labkit.domu import Disk, Guest
-from labkit.ui import LabError, check
+from labkit.ui import LabError
 
 KIB, MIB = 1024, 1024 * 1024
-PROGRAM = Path(__file__).with_name("guest-io.c")
+GUEST_IO = Path(__file__).with_name("guest-io.c")
 FOLDER = "/srv/bench"
 IMAGE = f"{FOLDER}/disk.img"
 PROFILE = "xen-virtio/backends/qemu-storage-daemon.conf"
@@ -49,13 +50,6 @@ MEASURE = "sleep 3\n" + "".join(
     "|| exit 1\n" for load in WORKLOADS) + 'echo "bench:" $(cat /tmp/figures)\n'
 
 
-def build_program(folder):
-    """Builds guest-io for the lab's guests; returns the program."""
-    program = folder / "guest-io"
-    check("aarch64-linux-gnu-gcc", "-O2", "-static", "-Wall", "-Werror", "-o", program, PROGRAM)
-    return program.read_bytes()
-
-
 def make_image(host):
     """A disk in dom0's memory: what is measured is the way to it."""
     host.check(f"mkdir -p {FOLDER} && mount -t tmpfs -o size=80m,mode=755 bench {FOLDER} && "
@@ -71,11 +65,11 @@ def configure(host, way, path):
                "systemctl restart xen-virtiod")
 
 
-def measure(host, program, way, path):
+def measure(host, guest_io, way, path):
     """The nanoseconds of each workload, for one way and path."""
     configure(host, way, path)
     guest = Guest(host, f"{way}-{path}", [Disk(IMAGE)], MEASURE, memory=192,
-                  files={"guest-io": program})
+                  files={"guest-io": guest_io})
     guest.create()
     [unit] = guest.units("frontend")
     status = host.check(f"systemctl show -P StatusText {unit}")
@@ -93,7 +87,7 @@ def measure(host, program, way, path):
 
 def measure_all(host):
     """The figures of all ways and paths, by "way, path"."""
-    program = build_program(host.lab.folder)
+    guest_io = program.build(GUEST_IO, host.lab.folder).read_bytes()
     make_image(host)
-    return {f"{way}, {path}": measure(host, program, way, path)
+    return {f"{way}, {path}": measure(host, guest_io, way, path)
             for way, path in itertools.product(WAYS, PATHS)}
