@@ -2,8 +2,10 @@
 """What is seen of, and done around, a guest that works with its disk and must go on doing so."""
 
 import json
+from pathlib import Path
 
 import pytest
+from labkit import program
 from labkit.domu import Guest, make_disk
 
 from lab import scripts
@@ -67,6 +69,21 @@ def test_memory_use(dom0, running, figures):
     figures("orchestrator RSS", f"{daemon_kib} KiB")
     assert frontend_kib <= 4 * 1024
     assert daemon_kib <= 10 * 1024
+
+
+def test_no_descriptor_leads_to_other_domains(dom0, running, figures):
+    tool = program.build(Path(__file__).with_name("descriptors.c"), dom0.lab.share).name
+    counts = {}
+    for unit, pid in running.pids().items():
+        role = unit.partition("@")[0].removeprefix("xen-virtio-")
+        lines = dom0.check(f"/mnt/lab/{tool} {pid} 0").splitlines()
+        xen = [line for line in lines if " /dev/xen/" in line]
+        assert [line for line in xen if not line.endswith(" restricted")] == []
+        assert xen or role == "backend", lines  # which may close what it has mapped
+        assert not [line for line in lines if "xenstore" in line], lines
+        counts[role] = len(lines)
+    figures("descriptors", ", ".join(f"{role} {n}" for role, n in sorted(counts.items())))
+    assert counts["frontend"] <= 12 + 2 * 1
 
 
 def test_list_and_show(dom0, running):
