@@ -85,7 +85,7 @@ class Driver:
 
     def __init__(self, xen, vcpu=0, base=BASE, irq=IRQ):
         self.xen = xen
-        self.vcpu = xen.vcpus[vcpu].at(base)
+        self.vcpu = xen.vcpus[vcpu] if base == BASE else xen.vcpus[vcpu].at(base)
         self.irq = irq
         self.features = 0
         self.rings = []
