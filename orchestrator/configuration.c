@@ -78,7 +78,7 @@ static int choose_named(const Configuration *configuration, const char *path,
         if (!profile->problem && profile->device_id != device_id) {
                 profile_type = type_name(profile->device_id);
                 *ret_message = position_message(path, entry->value_at,
-                                                "Backend: \"%s\" is for %s devices, this is a %s",
+                                                "Backend: \"%s\" is for %s devices, not for %s",
                                                 entry->value, profile_type, type);
                 return -EINVAL;
         }

@@ -302,13 +302,15 @@ static int read_virtio(Entry *entry)
 static void complete_nodes(Entry *entry, unsigned int index)
 {
         const Reader *reader = entry->reader;
+        /* libxl writes it in lower case, however it is given. */
+        g_autofree char *uuid = g_ascii_strdown(reader->uuid, -1);
         char **values = entry->nodes.values;
 
         values[NODE_FRONTEND_ID] = g_strdup_printf("%d", XL_DOMID);
         values[NODE_BASE] = g_strdup_printf("%#x", MMIO_BASE + index * VIRTIO_MMIO_RANGE_SIZE);
         values[NODE_IRQ] = g_strdup_printf("%u", IRQ_FIRST + index);
         values[NODE_DOMAIN_NAME] = g_strdup(reader->domain);
-        values[NODE_DOMAIN_VM] = g_strconcat("/vm/", reader->uuid, NULL);
+        values[NODE_DOMAIN_VM] = g_strconcat("/vm/", uuid, NULL);
         values[NODE_DOMAIN_MEMORY] = g_strdup_printf("%" PRIu64, reader->memory_kib);
 }
 

@@ -236,7 +236,7 @@ static const struct {
         { 1, 0, "[net]\nBackend=\n", "@:2:9: Backend: there is no profile \"\"" },
         { 1, 0, "[net]\nBackend=passt\n", "@:2:9: Backend: there is no profile \"passt\"" },
         { 1, 0, "[net]\nBackend=sharefs\n",
-          "@:2:9: Backend: \"sharefs\" is for fs devices, this is a net" },
+          "@:2:9: Backend: \"sharefs\" is for fs devices, not for net" },
         { 1, 0, "[net]\nBackend=net\nbridgee=x\n",
           "@:3:1: bridgee: unknown key, also for the backend net" },
         { 1, 0, "[net]\nBackend=othernet\nbridge=x\n",

@@ -75,7 +75,7 @@ static GPtrArray *read_devices(const XlConfig *config, unsigned int n)
 static void test_devices(void)
 {
         g_autoptr(XlConfig) config =
-                parse("name='guest'\nuuid='8a5d2f0e-7d11-4f6e-9a55-0123456789ab'\nmaxmem=64\n"
+                parse("name='guest'\nuuid='8A5D2F0E-7D11-4F6E-9A55-0123456789AB'\nmaxmem=64\n"
                       "disk=[ '/a, raw, xvda, rw, backendtype=standalone, specification=virtio',\n"
                       " 'phy:/b,qcow2,xvdb,w,nonsense=1',\n"
                       " 'vdev=xvdc,access=ro,specification=virtio,grant_usage=1,target=/c,d=e' ,\n"
@@ -94,6 +94,7 @@ static void test_devices(void)
                 g_assert_cmpuint(spec[i]->irq, ==, 33 + i);
                 g_assert_cmpuint(spec[i]->memory_kib, ==, 64 << 10);
                 g_assert_cmpstr(spec[i]->domain, ==, "guest");
+                g_assert_cmpstr(spec[i]->uuid, ==, "8a5d2f0e-7d11-4f6e-9a55-0123456789ab");
         }
         g_assert_cmpstr(spec[0]->disk_path, ==, "/a");
         g_assert_cmpuint(spec[0]->name.devid, ==, 51712);
