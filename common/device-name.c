@@ -32,6 +32,15 @@ const char *device_kind_node(DeviceKind kind)
         return device_kinds[kind].node;
 }
 
+int device_name_compare(const DeviceName *a, const DeviceName *b)
+{
+        if (a->domid != b->domid)
+                return a->domid < b->domid ? -1 : 1;
+        if (a->kind != b->kind)
+                return a->kind < b->kind ? -1 : 1;
+        return (a->devid > b->devid) - (a->devid < b->devid);
+}
+
 void device_name_instance(const DeviceName *name, char ret_instance[DEVICE_INSTANCE_MAX])
 {
         snprintf(ret_instance, DEVICE_INSTANCE_MAX, "%" PRIu16 "-%s-%" PRIu32, name->domid,

@@ -47,6 +47,9 @@ const char *device_kind_name(DeviceKind kind);
 /* "virtio" or "virtio_disk": libxl's word for the kind in xenstore paths. */
 const char *device_kind_node(DeviceKind kind);
 
+/* Orders by domid, then kind, then devid, as strcmp() does: libxl numbers devices as they come. */
+int device_name_compare(const DeviceName *a, const DeviceName *b);
+
 /* Writes "DOMID-KIND-DEVID", for example "5-disk-51712". */
 void device_name_instance(const DeviceName *name, char ret_instance[DEVICE_INSTANCE_MAX]);
 

@@ -240,6 +240,11 @@ static void manager_report(Manager *manager)
         manager->status = status;
 }
 
+static int device_compare(const void *a, const void *b)
+{
+        return device_name_compare(device_name(a), device_name(b));
+}
+
 /*
  * Looks at every device in the queue. All are read, and the new ones claimed, before anything is
  * started for one of them: a claim has milliseconds until the guest runs, the rest has seconds.
@@ -247,9 +252,8 @@ static void manager_report(Manager *manager)
 static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
 {
         g_autoptr(GHashTable) queue = NULL;
+        g_autoptr(GList) devices = NULL;
         Manager *manager = userdata;
-        GHashTableIter iter;
-        void *device, *read;
         int r = 0;
 
         if (manager->list_due)
@@ -259,18 +263,18 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
         queue = manager->queue;
         manager->queue = g_hash_table_new(NULL, NULL);
 
-        g_hash_table_iter_init(&iter, queue);
-        while (r >= 0 && g_hash_table_iter_next(&iter, &device, &read)) {
-                if (GPOINTER_TO_INT(read))
-                        r = manager_read(manager, device);
+        /* What comes before a device says which of its guest's it is, as soon as it is claimed. */
+        devices = g_list_sort(g_hash_table_get_keys(queue), device_compare);
+        for (const GList *i = devices; i && r >= 0; i = i->next) {
+                if (GPOINTER_TO_INT(g_hash_table_lookup(queue, i->data)))
+                        r = manager_read(manager, i->data);
         }
         if (r < 0) {
                 log_error_errno(NULL, r, "cannot read xenstore: %m");
                 return r;
         }
-        g_hash_table_iter_init(&iter, queue);
-        while (g_hash_table_iter_next(&iter, &device, NULL))
-                manager_reconcile(manager, device);
+        for (const GList *i = devices; i; i = i->next)
+                manager_reconcile(manager, i->data);
         manager_report(manager);
 
         /* What came along with answers makes no descriptor readable any more. */

@@ -36,6 +36,23 @@ static void test_names(void)
 }
 
 /* The longest name has to come out whole in every buffer that the header promises to be enough. */
+static void test_compare(void)
+{
+        static const DeviceName sorted[] = {
+                { 1, DEVICE_KIND_VIRTIO, 9 }, { 2, DEVICE_KIND_VIRTIO, 0 },
+                { 2, DEVICE_KIND_VIRTIO, 1 }, { 2, DEVICE_KIND_VIRTIO, UINT32_MAX },
+                { 2, DEVICE_KIND_DISK, 0 },   { 3, DEVICE_KIND_VIRTIO, 0 },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(sorted); i++) {
+                for (size_t k = 0; k < G_N_ELEMENTS(sorted); k++) {
+                        int order = device_name_compare(&sorted[i], &sorted[k]);
+
+                        g_assert_cmpint((order > 0) - (order < 0), ==, (i > k) - (i < k));
+                }
+        }
+}
+
 static void test_longest(void)
 {
         char instance[DEVICE_INSTANCE_MAX], unit[DEVICE_UNIT_MAX], path[DEVICE_PATH_MAX];
@@ -155,6 +172,7 @@ int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/device-name/names", test_names);
+        g_test_add_func("/device-name/compare", test_compare);
         g_test_add_func("/device-name/longest", test_longest);
         g_test_add_func("/device-name/round-trip", test_round_trip);
         g_test_add_func("/device-name/hostile", test_hostile);

@@ -247,6 +247,16 @@ static char *command(const Fixture *fixture, unsigned int devid)
                          strcspn(start + strlen("ExecStart=:"), "\n"));
 }
 
+/* Whether the launch file, which the frontend reads, has the line. */
+static bool launch_has(const Fixture *fixture, const char *instance, const char *line)
+{
+        g_autofree char *path = g_build_filename(fixture->root, "run", instance, "launch", NULL);
+        g_autofree char *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        return strstr(text, line) != NULL;
+}
+
 static void assert_error(const Fixture *fixture, unsigned int devid, const char *expected)
 {
         g_autofree char *whole = g_strconcat(fixture->root, expected, NULL);
@@ -288,6 +298,7 @@ static void test_reload(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         g_autofree char *before = command(fixture, 0), *after = NULL, *next = NULL;
 
+        g_assert_true(launch_has(fixture, "5-virtio-0", "\nNET_MAC=02:00:00:00:00:01\n"));
         put_guest(fixture, "[net]\nmac=02:00:00:00:00:02\n");
         folder_put(fixture->root, DATADIR "/backends/net.conf",
                    "[Backend]\nType=net\nExecStart=/bin/true new %{net.mac}\n");
@@ -306,6 +317,7 @@ static void test_reload(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_true(device_reconcile(fixture->devices[0]));
         g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 2);
         next = command(fixture, 0);
+        g_assert_true(launch_has(fixture, "5-virtio-0", "\nNET_MAC=02:00:00:00:00:01\n"));
         g_assert_cmpstr(next, ==, "\"/bin/true\" \"new\" \"02:00:00:00:00:02\"");
 }
 
