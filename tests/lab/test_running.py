@@ -56,6 +56,15 @@ def test_backend_maps_the_guest_and_the_frontend_does_not(dom0, running):
     assert mapped == {"xen-virtio-frontend": 4, "xen-virtio-backend": MEMORY_MIB << 10}
 
 
+def test_backend_sees_of_run_only_its_own_folder(dom0, running):
+    [backend] = running.units("backend")
+    own = f"/run/xen-virtio/{running.domid()}-disk-51712"
+    seen = dom0.check(f"nsenter --target {running.pids()[backend]} --mount "
+                      f"find /run -mindepth 1 ! -path '{own}/*'")
+    # "incoming" is systemd's own, for mounts of a later time, and empty.
+    assert set(seen.split()) == {"/run/xen-virtio", own, "/run/systemd", "/run/systemd/incoming"}
+
+
 def resident_kib(dom0, unit):
     """The resident set of a unit's main process."""
     return int(dom0.check(f"awk '/^VmRSS/ {{print $2}}' /proc/$(systemctl show -P MainPID "
