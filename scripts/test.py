@@ -15,6 +15,7 @@ import argparse
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -76,7 +77,7 @@ def install(parts):
         run(str(setup), "build", "test", *(["lab"] if "lab" in parts else []))
 
 
-def build(directory, *options):
+def build(directory, options):
     """Configures a build directory that is not yet there, and builds."""
     if not (directory / "build.ninja").exists():
         run("meson", "setup", *options, str(directory), str(SOURCE))
@@ -84,10 +85,12 @@ def build(directory, *options):
 
 
 def build_all():
-    """The build that users get, and the one that finds what nobody sees."""
-    build(BUILD)
-    build(BUILD.with_name(BUILD.name + "-sanitized"), "-Db_sanitize=address,undefined",
-          "-Db_lundef=false")
+    """The build that users get, and the one that finds what nobody sees, side by side."""
+    sanitized = BUILD.with_name(BUILD.name + "-sanitized")
+    options = {BUILD: [], sanitized: ["-Db_sanitize=address,undefined", "-Db_lundef=false"]}
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(build, *item) for item in options.items()]:
+            done.result()
 
 
 def pytest_run(parts, expression, tally):
