@@ -5,14 +5,18 @@
  * The contract between the orchestrator and a frontend that serves several devices of a guest: the
  * file "devices" in the folder of that frontend, RUN_DIRECTORY/DOMID-shared, which has a
  * FRONTEND_FOLDER of its own. It has a line for each device, its instance. Each of these devices
- * has its folder and its launch file as any other; all of one guest, with the same IOREQ server.
+ * has its folder and its launch file as any other. IOREQ server, domain and memory have to be the
+ * same in all: they are what the first device says that the frontend could open when it started.
+ * A device with seeded memory (MEMORY=seed) has to be served alone.
  *
  * The orchestrator writes the list, atomically, before it starts the frontend, and whenever it has
  * changed; then it reloads the frontend's unit. The frontend looks at the list when it starts and
  * when it is reloaded, at nothing else: a device that is not in the list any more is closed, one
  * that is new is opened, and so is one whose folder was made anew, or that has failed. When the
- * reload is over, all this is done. How each device is stands in its STATUS_FILE (launch.h); the
- * frontend's unit is ready when the list has been looked at, whatever the backends do.
+ * reload is over, all this is done; the backend of a device that was closed may still have the
+ * guest's memory mapped, as after the end of any frontend. How each device is stands in its
+ * STATUS_FILE (launch.h); the frontend's unit is ready when the list has been looked at, whatever
+ * the backends do.
  *
  * That frontend's unit needs a drop-in with ReadWritePaths=RUN_DIRECTORY: it opens the frontend's
  * files of all these devices, before it gives up being root.

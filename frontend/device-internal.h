@@ -8,6 +8,7 @@
 
 #include "common/device-type.h"
 #include "common/log.h"
+#include "frontend/device-files.h"
 #include "frontend/device-state.h"
 #include "frontend/device.h"
 #include "frontend/kernel-notify.h"
@@ -18,7 +19,7 @@
 struct Device {
         sd_event *event;
         Hypervisor *hypervisor;
-        const VhostMemory *memory;
+        VhostMemory memory;
         const DeviceOps *ops;
         void *userdata;
         char instance[DEVICE_INSTANCE_MAX];
@@ -26,7 +27,8 @@ struct Device {
         Launch launch;
         const DeviceType *type;
 
-        DeviceStateFiles files;
+        DeviceFiles files;
+        DeviceState *state;
         VirtioMmio *mmio; /* in the state */
         Notify *notify;
         KernelNotify kernel_notify;
@@ -48,7 +50,7 @@ struct Device {
 /* The loop's time, CLOCK_MONOTONIC, microseconds. */
 uint64_t device_now(const Device *device);
 
-/* Interrupts the guest; what cannot be helped goes to ops->failed. */
+/* Interrupts the guest. */
 void device_interrupt(Device *device);
 
 /* Lets the driver see the latest offer, if it uses none; else looks whether it can go on. */

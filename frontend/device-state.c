@@ -8,22 +8,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "common/device-name.h"
-
-#define STATE_FILE    "state"
-#define INFLIGHT_FILE "inflight"
-
 _Static_assert(sizeof(DeviceState) == 64 + sizeof(VirtioMmio) + sizeof(VhostProgress),
                "the layout belongs to the version");
-
-/* Opens a file of ours, or makes a nameless one where there is no folder. */
-static int file_open(int folder, const char *name)
-{
-        int fd = folder < 0 ? memfd_create(name, MFD_CLOEXEC)
-                            : openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-        return fd < 0 ? -errno : fd;
-}
 
 /*
  * Maps the file. It is allocated at once: a full file system shows now, and not as a signal later.
@@ -92,32 +78,20 @@ static bool state_is_new(const DeviceState *state)
         return memcmp(state, &zero, sizeof(zero)) == 0;
 }
 
-int device_state_open(int dirfd, const Launch *launch, const MemoryBank *banks,
-                      unsigned int n_banks, const LogContext *context, DeviceStateFiles *ret_files)
+int device_state_map(int file, int inflight, const Launch *launch, const MemoryBank *banks,
+                     unsigned int n_banks, const LogContext *context, DeviceState **ret_state)
 {
-        _cleanup_fd_ int folder =
-                openat(dirfd, FRONTEND_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_fd_ int file = -1, inflight = -1;
-        const char *problem;
         DeviceState *state = NULL;
+        const char *problem;
         int r;
 
-        if (folder < 0 && errno != ENOENT)
-                return -errno;
-        file = file_open(folder, STATE_FILE);
-        if (file < 0)
-                return file;
-        inflight = file_open(folder, INFLIGHT_FILE);
-        if (inflight < 0)
-                return inflight;
         r = state_map(file, &state);
         if (r < 0)
                 return r;
-        *ret_files = (DeviceStateFiles){ .state = state, .inflight = steal_fd(&inflight) };
-
+        *ret_state = state;
         if (!state_is_new(state)) {
                 problem = r > 0 ? "it has another size"
-                                : state_problem(state, ret_files->inflight, launch, banks, n_banks);
+                                : state_problem(state, inflight, launch, banks, n_banks);
                 if (!problem)
                         return 1;
                 log_warning(context, "the device begins anew, its state is of no use: %s", problem);
@@ -126,10 +100,8 @@ int device_state_open(int dirfd, const Launch *launch, const MemoryBank *banks,
         return 0;
 }
 
-void device_state_close(DeviceStateFiles *files)
+void device_state_unmap(DeviceState *state)
 {
-        if (files->state)
-                munmap(files->state, sizeof(*files->state));
-        files->state = NULL;
-        fd_closep(&files->inflight);
+        if (state)
+                munmap(state, sizeof(*state));
 }

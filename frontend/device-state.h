@@ -3,8 +3,8 @@
 
 /*
  * All that defines a device, in files that outlast the process that serves it: its successor goes
- * on where it was. The files are in FRONTEND_FOLDER in the device's folder, which backends cannot
- * reach; they live as long as the orchestrator's claim.
+ * on where it was. The files (device-files.h) are in FRONTEND_FOLDER in the device's folder, which
+ * backends cannot reach; they live as long as the orchestrator's claim.
  */
 
 #include <stdint.h>
@@ -30,21 +30,14 @@ typedef struct DeviceState {
         VhostProgress progress;
 } DeviceState;
 
-/* The state of a device, and the descriptors of its files. */
-typedef struct DeviceStateFiles {
-        DeviceState *state; /* mapped */
-        int inflight;       /* the file of vhost-inflight.h */
-} DeviceStateFiles;
-
 /*
- * Opens the files in the folder dirfd, and makes those that are not there. Without
- * FRONTEND_FOLDER they have no names, and the state ends with the process.
+ * Maps the state from its file, which may be new. inflight is the file of vhost-inflight.h.
  *
  * Returns 1 if a former process has left the state of this very device, with guest memory in these
  * banks, and it can be gone on with; 0 if the device is new, or its state is of no use, which is
- * logged with the context; or a negative errno. To be closed in any case but the last.
+ * logged with the context; or a negative errno. To be unmapped in any case but the last.
  */
-int device_state_open(int dirfd, const Launch *launch, const MemoryBank *banks,
-                      unsigned int n_banks, const LogContext *context,
-                      DeviceStateFiles *ret_files) _warn_unused_;
-void device_state_close(DeviceStateFiles *files);
+int device_state_map(int file, int inflight, const Launch *launch, const MemoryBank *banks,
+                     unsigned int n_banks, const LogContext *context,
+                     DeviceState **ret_state) _warn_unused_;
+void device_state_unmap(DeviceState *state);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <time.h>
 
 #include "frontend/config-space.h"
@@ -23,13 +22,19 @@ static void requests_serve(Device *device)
         device->ops->unblocked(device->userdata);
 }
 
+static void device_fail(Device *device, int error)
+{
+        device_files_set_status(&device->files, STATUS_FAILED);
+        device->ops->failed(device->userdata, error);
+}
+
 void device_interrupt(Device *device)
 {
         int r = hypervisor_interrupt(device->hypervisor, device->launch.irq);
 
         if (r < 0) {
                 log_error_errno(&device->log, r, "cannot interrupt the guest: %m");
-                device->ops->failed(device->userdata, r);
+                device_fail(device, r);
         }
 }
 
@@ -80,8 +85,8 @@ void device_rings_start(Device *device)
         r = vhost_session_start(device->session);
         if (r < 0) {
                 log_info(&device->log,
-                         "no descriptor for grants is left: the next process goes on");
-                device->ops->failed(device->userdata, r);
+                         "no descriptor for grants is left: the next process or reload has more");
+                device_fail(device, r);
         }
 }
 
@@ -139,7 +144,7 @@ static void session_ready(void *userdata, const VhostOffer *offer)
         r = notify_prepare(device->notify, offer->n_queues);
         if (r < 0) {
                 log_error_errno(&device->log, r, "cannot make eventfds: %m");
-                device->ops->failed(device->userdata, r);
+                device_fail(device, r);
                 return;
         }
         if (log_limit_permit(&device->backend_limit, device_now(device)))
@@ -149,6 +154,7 @@ static void session_ready(void *userdata, const VhostOffer *offer)
                          memory_way_describe(offer->way));
         if (!device->ready) {
                 device->ready = true;
+                device_files_set_status(&device->files, STATUS_READY);
                 device->ops->ready(device->userdata);
         }
         device_offer_apply(device);
@@ -312,29 +318,47 @@ void device_memory_changed(Device *device)
         vhost_session_memory_changed(device->session);
 }
 
+/* Of the guest's memory nothing can be mapped then but what it grants. */
+static VhostMemory grants_memory(Device *device, const VhostMemory *ram)
+{
+        static const MemoryBank bank = { GUEST_GRANTS_BASE, GUEST_GRANTS_SIZE };
+
+        return (VhostMemory){
+                .domid = ram->domid,
+                .banks = &bank,
+                .n_banks = 1,
+                .fds = ram->fds,
+                .grants = true,
+                .sets = &device->files.grants,
+        };
+}
+
 /* Returns 0 or a negative errno. */
 static int state_open(Device *device)
 {
-        int r = device_state_open(AT_FDCWD, &device->launch, device->memory->banks,
-                                  device->memory->n_banks, &device->log, &device->files);
+        const int *fds = device->files.fds;
+        int r = device_state_map(fds[DEVICE_FILE_STATE], fds[DEVICE_FILE_INFLIGHT], &device->launch,
+                                 device->memory.banks, device->memory.n_banks, &device->log,
+                                 &device->state);
 
         if (r < 0)
                 return r;
-        device->mmio = &device->files.state->mmio;
+        device->mmio = &device->state->mmio;
         virtio_interrupts_unseen(&device->mmio->device, false); /* the former process's */
         /* Of a device that is known, the driver need not wait for the backend. */
         device->answering = r > 0 && device->mmio->device.device_id != 0;
         return 0;
 }
 
-static int parts_open(Device *device)
+static int parts_open(Device *device, const NotifyProbe *probe)
 {
         VhostSessionParts session = {
                 .event = device->event,
+                .folder = device->files.fds[DEVICE_FILE_FOLDER],
                 .socket = BACKEND_SOCKET,
                 .type = device->type,
                 .config = &device->launch.config,
-                .memory = device->memory,
+                .memory = &device->memory,
                 .ops = &session_ops,
                 .userdata = device,
         };
@@ -354,12 +378,12 @@ static int parts_open(Device *device)
                 .base = device->launch.base,
                 .irq = device->launch.irq,
         };
-        kernel_notify_choose(&device->kernel_notify);
+        kernel_notify_choose(&device->kernel_notify, probe);
         session.device = &device->mmio->device;
         session.kick_fds = notify_kick_fds(device->notify);
         session.call_fd = notify_call_fd(device->notify);
-        session.progress = &device->files.state->progress;
-        session.progress_file = device->files.inflight;
+        session.progress = &device->state->progress;
+        session.progress_file = device->files.fds[DEVICE_FILE_INFLIGHT];
         r = vhost_session_new(&session, &device->session);
         if (r < 0)
                 return r;
@@ -370,7 +394,7 @@ static int parts_open(Device *device)
         return sd_event_source_set_enabled(device->hold, SD_EVENT_OFF);
 }
 
-int device_new(const DeviceParts *parts, Device **ret_device)
+int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device)
 {
         Device *device;
         int r;
@@ -381,21 +405,28 @@ int device_new(const DeviceParts *parts, Device **ret_device)
         *device = (Device){
                 .event = sd_event_ref(parts->event),
                 .hypervisor = parts->hypervisor,
-                .memory = parts->memory,
+                .memory = *parts->memory,
                 .ops = parts->ops,
                 .userdata = parts->userdata,
                 .launch = *parts->launch,
                 .type = device_type_find(parts->launch->device_id),
-                .files.inflight = -1,
+                .files = device_files_steal(files),
         };
+        if (device->launch.grant_usage)
+                device->memory = grants_memory(device, parts->memory);
+        device->memory.choice = device->launch.memory;
         device_name_instance(parts->name, device->instance);
         device->log = (LogContext){ .device = device->instance, .domid = parts->name->domid };
 
-        r = parts_open(device);
+        device_files_set_status(&device->files, "");
+        r = parts_open(device, parts->probe);
         if (r < 0) {
+                *files = device_files_steal(&device->files);
                 device_free(device);
                 return r;
         }
+        fd_closep(&device->files.fds[DEVICE_FILE_LAUNCH]); /* it was read, */
+        fd_closep(&device->files.fds[DEVICE_FILE_STATE]);  /* and mapped */
         *ret_device = device;
         return 0;
 }
@@ -409,10 +440,16 @@ Device *device_free(Device *device)
         kernel_notify_stop(&device->kernel_notify);
         vhost_session_free(device->session);
         notify_free(device->notify);
-        device_state_close(&device->files);
+        device_state_unmap(device->state);
+        device_files_close(&device->files);
         sd_event_unref(device->event);
         free(device);
         return NULL;
+}
+
+const DeviceFiles *device_files(const Device *device)
+{
+        return &device->files;
 }
 
 /* A driver's reset may have been under way when the former process ended. */

@@ -8,9 +8,9 @@
 
 #include <systemd/sd-event.h>
 
-#include "common/device-name.h"
 #include "common/launch.h"
 #include "common/macros.h"
+#include "frontend/device-files.h"
 #include "frontend/hypervisor.h"
 #include "frontend/ioreq.h"
 #include "frontend/vhost-rings.h"
@@ -24,15 +24,19 @@ typedef struct DeviceOps {
         void (*unblocked)(void *userdata);
         /* What device_leave() ordered is done, as far as it can be. May be called from within. */
         void (*left)(void *userdata);
-        /* Nothing works any more; the negative errno says why, and it was logged. */
+        /*
+         * Nothing works any more, and STATUS_FILE says so; the negative errno says why, and it was
+         * logged. The device is to be freed, but not from here.
+         */
         void (*failed)(void *userdata, int error);
 } DeviceOps;
 
-/* What a device is made of; borrowed for its life, but for the name and the launch record. */
+/* What a device is made of; borrowed for its life, but for what is marked. */
 typedef struct DeviceParts {
         sd_event *event;
         Hypervisor *hypervisor;
-        const VhostMemory *memory;
+        const NotifyProbe *probe;  /* copied, as are the following three */
+        const VhostMemory *memory; /* the guest's RAM */
         const DeviceName *name;
         const Launch *launch;
         const DeviceOps *ops;
@@ -40,11 +44,10 @@ typedef struct DeviceParts {
 } DeviceParts;
 
 /*
- * Makes a device whose folder is the working directory, where the backend's socket and its own
- * state are. If a former process has left the state, the device goes on from there. Returns 0 or a
- * negative errno.
+ * Makes a device, which takes over its files, unless that fails. If a former process has left its
+ * state there, the device goes on from there. Returns 0 or a negative errno.
  */
-int device_new(const DeviceParts *parts, Device **ret_device) _warn_unused_;
+int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device) _warn_unused_;
 Device *device_free(Device *device);
 
 /*
@@ -69,6 +72,9 @@ void device_leave(Device *device);
  */
 MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret_data);
 void device_answered(Device *device);
+
+/* What it was made with. */
+const DeviceFiles *device_files(const Device *device);
 
 /* The guest gave memory back. */
 void device_memory_changed(Device *device);

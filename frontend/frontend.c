@@ -3,29 +3,39 @@
 #include "frontend/frontend.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "frontend/device.h"
 #include "frontend/hypervisor.h"
 #include "frontend/ioreq.h"
+#include "frontend/members.h"
 #include "frontend/seeded-memory.h"
 
 struct Frontend {
         sd_event *event;
         char instance[DEVICE_INSTANCE_MAX];
         LogContext log;
+        uint16_t domid;
+        bool is_shared;
+        Launch launch; /* only what all devices have in common */
 
         Hypervisor *hypervisor;
+        NotifyProbe probe;
         MemoryBank banks[MEMORY_BANKS_MAX];
         int memory_fds[MEMORY_BANKS_MAX];
-        GrantSets grants;
+        GrantSets seeded; /* for a device that is served alone */
         VhostMemory memory;
         IoreqServer ioreq;
         sd_event_source *io;
-        uint64_t base; /* of the device's registers */
-        Device *device;
+
+        Members *members;
+        bool is_serving;
+        bool is_patient; /* accesses to ranges without a device wait; not for ever: */
+        sd_event_source *patience;
 };
 
 /* Nothing works without the hypervisor's interface; systemd and the orchestrator start us anew. */
@@ -37,15 +47,54 @@ static void hypervisor_failed(Frontend *frontend, int error)
 
 static void requests_serve(Frontend *frontend)
 {
-        int r = ioreq_serve(&frontend->ioreq);
+        int r;
 
+        if (!frontend->is_serving)
+                return;
+        r = ioreq_serve(&frontend->ioreq);
         if (r < 0)
                 hypervisor_failed(frontend, r);
 }
 
-static void device_ready(void *userdata _unused_)
+/* There is news of devices, or soon will be. */
+static void patience_renew(Frontend *frontend)
 {
-        sd_notify(0, "READY=1");
+        frontend->is_patient = frontend->is_shared;
+        sd_event_source_set_enabled(frontend->patience, SD_EVENT_OFF);
+}
+
+/*
+ * A range is claimed before its device gets here. A guest that waits any longer takes it for a
+ * hang: better there is no device than no guest.
+ */
+static int patience_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_,
+                            void *userdata)
+{
+        Frontend *frontend = userdata;
+
+        log_error(&frontend->log, "the guest waits for a device that is not served: it sees none");
+        frontend->is_patient = false;
+        requests_serve(frontend);
+        return 0;
+}
+
+static MmioResult absent_access(Frontend *frontend)
+{
+        if (!frontend->is_patient)
+                return MMIO_DONE;
+        if (sd_event_source_get_enabled(frontend->patience, NULL) == 0) {
+                sd_event_source_set_time_relative(frontend->patience, DEVICE_HOLD_USEC);
+                sd_event_source_set_enabled(frontend->patience, SD_EVENT_ONESHOT);
+        }
+        return MMIO_WAIT;
+}
+
+static void device_ready(void *userdata)
+{
+        const Frontend *frontend = userdata;
+
+        if (!frontend->is_shared)
+                sd_notify(0, "READY=1");
 }
 
 static void device_unblocked(void *userdata)
@@ -57,7 +106,10 @@ static void device_failed(void *userdata, int error)
 {
         Frontend *frontend = userdata;
 
-        sd_event_exit(frontend->event, error);
+        if (frontend->is_shared)
+                patience_renew(frontend);
+        else
+                sd_event_exit(frontend->event, error);
 }
 
 static void device_left(void *userdata)
@@ -77,9 +129,11 @@ static const DeviceOps device_ops = {
 static MmioResult device_find(void *userdata, uint64_t base, void **ret_device)
 {
         Frontend *frontend = userdata;
+        Device *device;
+        int known = members_find(frontend->members, base, &device);
 
-        *ret_device = base == frontend->base ? frontend->device : NULL;
-        return MMIO_DONE;
+        *ret_device = device;
+        return known ? MMIO_DONE : absent_access(frontend);
 }
 
 static MmioResult guest_accessed(void *device, const MmioAccess *access, uint64_t *ret_data)
@@ -96,7 +150,7 @@ static void memory_invalidated(void *userdata)
 {
         Frontend *frontend = userdata;
 
-        device_memory_changed(frontend->device);
+        members_memory_changed(frontend->members);
 }
 
 static const IoreqOps ioreq_ops = {
@@ -119,71 +173,53 @@ static int events_ready(sd_event_source *source _unused_, int fd _unused_, uint3
         return 0;
 }
 
-static int banks_open(Frontend *frontend, const Launch *launch)
+static int banks_open(Frontend *frontend)
 {
+        for (unsigned int i = 0; i < frontend->memory.n_banks; i++) {
+                int r = hypervisor_memory_open(frontend->hypervisor, i, &frontend->banks[i],
+                                               &frontend->memory_fds[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int seeded_open(Frontend *frontend)
+{
+        frontend->memory.sets = &frontend->seeded;
+        return seeded_memory_open(frontend->domid, frontend->banks, frontend->memory.n_banks,
+                                  &frontend->log, &frontend->seeded);
+}
+
+static int memory_open(Frontend *frontend)
+{
+        const Launch *launch = &frontend->launch;
         int n = guest_memory_banks(launch->memory_kib, frontend->banks);
 
         if (n < 0)
                 return n;
-        if (launch->memory == MEMORY_SEED) {
-                int r = seeded_memory_open(frontend->log.domid, frontend->banks, (unsigned int)n,
-                                           &frontend->log, &frontend->grants);
-
-                return r < 0 ? r : n;
-        }
-        for (int i = 0; i < n; i++) {
-                int r = hypervisor_memory_open(frontend->hypervisor, (unsigned int)i,
-                                               &frontend->banks[i], &frontend->memory_fds[i]);
-
-                if (r < 0)
-                        return r;
-        }
-        return n;
-}
-
-/* Of the guest's memory nothing can be mapped then but what it grants. */
-static int grants_open(Frontend *frontend)
-{
-        GrantSets *grants = &frontend->grants;
-
-        frontend->banks[0] = (MemoryBank){ GUEST_GRANTS_BASE, GUEST_GRANTS_SIZE };
-        while (grants->n < GRANT_SETS_MAX) {
-                GrantSet set = GRANT_SET_NONE;
-                int r = hypervisor_grants_open(frontend->hypervisor, &set.fds[0]);
-
-                if (r < 0)
-                        return r;
-                grants->sets[grants->n++] = set;
-        }
-        return 1;
-}
-
-static int memory_open(Frontend *frontend, uint16_t domid, const Launch *launch)
-{
-        int n = launch->grant_usage ? grants_open(frontend) : banks_open(frontend, launch);
-
-        if (n < 0)
-                return n;
         frontend->memory = (VhostMemory){
-                .domid = domid,
+                .domid = frontend->domid,
                 .banks = frontend->banks,
                 .n_banks = (unsigned int)n,
                 .fds = frontend->memory_fds,
-                .grants = launch->grant_usage,
-                .choice = launch->memory,
-                .sets = frontend->grants.n > 0 ? &frontend->grants : NULL,
         };
-        return 0;
+        if (frontend->is_shared)
+                return banks_open(frontend);
+        if (launch->grant_usage) /* it gets at nothing but what the guest grants */
+                return 0;
+        return launch->memory == MEMORY_SEED ? seeded_open(frontend) : banks_open(frontend);
 }
 
-static int server_open(Frontend *frontend, const DeviceName *name, const Launch *launch)
+static int server_open(Frontend *frontend)
 {
         int r;
 
-        r = hypervisor_open(name->domid, launch->server, &frontend->hypervisor);
+        r = hypervisor_open(frontend->domid, frontend->launch.server, &frontend->hypervisor);
         if (r < 0)
                 return r;
-        frontend->base = launch->base;
+        hypervisor_notify_probe(frontend->hypervisor, &frontend->probe);
         frontend->ioreq = (IoreqServer){
                 .hypervisor = frontend->hypervisor,
                 .ops = &ioreq_ops,
@@ -197,23 +233,25 @@ static int server_open(Frontend *frontend, const DeviceName *name, const Launch 
         return sd_event_source_set_enabled(frontend->io, SD_EVENT_OFF);
 }
 
-static int device_open(Frontend *frontend, const DeviceName *name, const Launch *launch)
+static int members_open(Frontend *frontend)
 {
         const DeviceParts parts = {
                 .event = frontend->event,
                 .hypervisor = frontend->hypervisor,
+                .probe = &frontend->probe,
                 .memory = &frontend->memory,
-                .name = name,
-                .launch = launch,
                 .ops = &device_ops,
                 .userdata = frontend,
         };
+        int r;
 
-        return device_new(&parts, &frontend->device);
+        r = sd_event_add_time(frontend->event, &frontend->patience, CLOCK_MONOTONIC, 0, 0,
+                              patience_elapsed, frontend);
+        patience_renew(frontend);
+        return r < 0 ? r : members_new(&parts, &frontend->launch, &frontend->members);
 }
 
-int frontend_new(sd_event *event, const DeviceName *name, const Launch *launch,
-                 Frontend **ret_frontend)
+int frontend_new(const FrontendParts *parts, Frontend **ret_frontend)
 {
         _cleanup_(frontend_freep) Frontend *frontend = NULL;
         int r;
@@ -221,26 +259,29 @@ int frontend_new(sd_event *event, const DeviceName *name, const Launch *launch,
         frontend = calloc(1, sizeof(*frontend));
         if (!frontend)
                 return -ENOMEM;
-        frontend->event = sd_event_ref(event);
+        frontend->event = sd_event_ref(parts->event);
+        frontend->domid = parts->domid;
+        frontend->is_shared = parts->is_shared;
+        frontend->launch = *parts->launch;
         for (int i = 0; i < MEMORY_BANKS_MAX; i++)
                 frontend->memory_fds[i] = -1;
-        device_name_instance(name, frontend->instance);
-        frontend->log = (LogContext){ .device = frontend->instance, .domid = name->domid };
+        snprintf(frontend->instance, sizeof(frontend->instance), "%s", parts->instance);
+        frontend->log = (LogContext){ .device = frontend->instance, .domid = parts->domid };
 
-        r = server_open(frontend, name, launch);
+        r = server_open(frontend);
         if (r < 0) {
                 log_error_errno(&frontend->log, r, "cannot take over IOREQ server %u: %m",
-                                launch->server);
+                                frontend->launch.server);
                 return r;
         }
-        r = memory_open(frontend, name->domid, launch);
+        r = memory_open(frontend);
         if (r < 0) {
                 log_error_errno(&frontend->log, r, "cannot get at the guest's memory: %m");
                 return r;
         }
-        r = device_open(frontend, name, launch);
+        r = members_open(frontend);
         if (r < 0) {
-                log_error_errno(&frontend->log, r, "cannot make the device: %m");
+                log_error_errno(&frontend->log, r, "cannot prepare for devices: %m");
                 return r;
         }
         *ret_frontend = steal_pointer(frontend);
@@ -252,10 +293,11 @@ Frontend *frontend_free(Frontend *frontend)
         if (!frontend)
                 return NULL;
         sd_event_source_disable_unref(frontend->io);
-        device_free(frontend->device);
+        sd_event_source_disable_unref(frontend->patience);
+        members_free(frontend->members);
         for (int i = 0; i < MEMORY_BANKS_MAX; i++)
                 fd_closep(&frontend->memory_fds[i]);
-        grant_sets_close(&frontend->grants);
+        grant_sets_close(&frontend->seeded);
         hypervisor_close(frontend->hypervisor);
         sd_event_unref(frontend->event);
         free(frontend);
@@ -267,21 +309,37 @@ int frontend_restrict(Frontend *frontend)
         return hypervisor_restrict(frontend->hypervisor);
 }
 
+int frontend_add(Frontend *frontend, const DeviceName *name, DeviceFiles *files)
+{
+        int r = members_add(frontend->members, name, files);
+
+        patience_renew(frontend);
+        requests_serve(frontend);
+        return r;
+}
+
+void frontend_keep(Frontend *frontend, const DeviceList *list)
+{
+        members_keep(frontend->members, list);
+        patience_renew(frontend);
+        requests_serve(frontend);
+}
+
 int frontend_serve(Frontend *frontend)
 {
         int r;
 
-        r = device_serve(frontend->device);
-        if (r < 0)
-                return r;
         r = sd_event_source_set_enabled(frontend->io, SD_EVENT_ON);
         if (r < 0)
                 return r;
+        if (frontend->is_shared)
+                sd_notify(0, "READY=1");
+        frontend->is_serving = true;
         /* What waited in the server before we bound its events. */
         return ioreq_serve(&frontend->ioreq);
 }
 
 void frontend_leave(Frontend *frontend)
 {
-        device_leave(frontend->device);
+        members_leave(frontend->members);
 }

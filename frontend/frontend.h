@@ -3,23 +3,36 @@
 
 /*
  * What all devices of a process share: the guest, its memory, and the IOREQ server through which it
- * accesses them. device.h is one device.
+ * accesses them; and which devices these are. device.h is one device.
  */
 
 #include <systemd/sd-event.h>
 
-#include "common/device-name.h"
+#include "common/device-list.h"
 #include "common/launch.h"
 #include "common/macros.h"
+#include "frontend/device-files.h"
 
 typedef struct Frontend Frontend;
 
+/* What a frontend is made of; copied, but for the event loop. */
+typedef struct FrontendParts {
+        sd_event *event;
+        const char *instance; /* of the process */
+        uint16_t domid;
+        /*
+         * Devices come and go, and the process is ready whatever they are. Else there is one, and
+         * the process is ready when it is, and ends when it fails.
+         */
+        bool is_shared;
+        const Launch *launch; /* of any device: server, domain and memory are those of all */
+} FrontendParts;
+
 /*
- * Opens and binds everything that the device needs, and looks at nothing of the guest yet.
- * Returns 0 or a negative errno, which has been logged.
+ * Opens and binds everything that the guest's devices have in common, and looks at nothing of the
+ * guest yet. Returns 0 or a negative errno, which has been logged.
  */
-int frontend_new(sd_event *event, const DeviceName *name, const Launch *launch,
-                 Frontend **ret_frontend) _warn_unused_;
+int frontend_new(const FrontendParts *parts, Frontend **ret_frontend) _warn_unused_;
 Frontend *frontend_free(Frontend *frontend);
 
 static inline void frontend_freep(Frontend **frontend)
@@ -31,13 +44,24 @@ static inline void frontend_freep(Frontend **frontend)
 int frontend_restrict(Frontend *frontend) _warn_unused_;
 
 /*
- * Starts to serve the guest and to look for the backend, whose socket is in the working directory.
- * Tells systemd READY when the backend has answered.
+ * Serves a device from now on, or from frontend_serve() on; and looks for its backend. Nothing
+ * happens if it is served already, unless it has failed or its folder is another one: then it is
+ * made anew. The files are taken over in any case.
+ *
+ * Returns 0 or a negative errno, which has been logged, and stands in STATUS_FILE. It concerns no
+ * other device.
  */
+int frontend_add(Frontend *frontend, const DeviceName *name, DeviceFiles *files) _warn_unused_;
+
+/* Closes all devices that are not in the list. */
+void frontend_keep(Frontend *frontend, const DeviceList *list);
+
+/* Starts to serve the guest. Systemd is told READY, by and by. */
 int frontend_serve(Frontend *frontend) _warn_unused_;
 
 /*
- * Lets the device go, so that the next process can go on with it, and then ends the loop with 0.
- * How long that takes is up to the backend; the loop may be ended at any time.
+ * Lets all devices go, so that the next process can go on with them, and then ends the loop with 0.
+ * How long that takes is up to the backends; the loop may be ended at any time. Which devices there
+ * are does not change any more.
  */
 void frontend_leave(Frontend *frontend);

@@ -178,7 +178,7 @@ int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index _unused_,
         return 0;
 }
 
-int hypervisor_grants_open(Hypervisor *hypervisor _unused_, int *ret_fd)
+int hypervisor_grants_open(int *ret_fd)
 {
         int fd = open(GNTDEV_DEVICE, O_RDWR | O_CLOEXEC);
 

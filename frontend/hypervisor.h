@@ -63,9 +63,9 @@ int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index, const Mem
 /*
  * Opens a descriptor through which pages can be mapped that the guest has granted to this domain:
  * one of gntdev. What is mapped through it may stay mapped for as long as anybody has it open. The
- * caller owns it. To be called before hypervisor_restrict().
+ * caller owns it. It takes no handle of a guest: a process that serves one cannot open any more.
  */
-int hypervisor_grants_open(Hypervisor *hypervisor, int *ret_fd) _warn_unused_;
+int hypervisor_grants_open(int *ret_fd) _warn_unused_;
 
 /* Gives up, for ever, what these handles could do to any other domain. */
 int hypervisor_restrict(Hypervisor *hypervisor) _warn_unused_;

@@ -40,6 +40,7 @@ static const int allowed[] = {
         SCMP_SYS(eventfd2),
         SCMP_SYS(recvmsg),
         SCMP_SYS(sendmsg),
+        SCMP_SYS(fchdir), /* to the folder of a backend's socket */
         SCMP_SYS(connect),
         SCMP_SYS(pidfd_open),
         SCMP_SYS(close),

@@ -14,14 +14,12 @@ static void path_set(KernelNotify *kernel, NotifyPath path)
         sd_notifyf(0, "STATUS=Notifications: %s", notify_path_text(path));
 }
 
-void kernel_notify_choose(KernelNotify *kernel)
+void kernel_notify_choose(KernelNotify *kernel, const NotifyProbe *probe)
 {
         const char *setting = getenv(KERNEL_NOTIFY_ENVIRONMENT);
-        NotifyProbe probe;
         NotifyPath path = NOTIFY_PATH_RELAY;
 
-        hypervisor_notify_probe(kernel->hypervisor, &probe);
-        if (notify_path_choose(setting, &probe, &path) < 0)
+        if (notify_path_choose(setting, probe, &path) < 0)
                 log_warning(kernel->log, KERNEL_NOTIFY_ENVIRONMENT "=%s means nothing", setting);
         path_set(kernel, path);
 }

@@ -31,10 +31,10 @@ typedef struct KernelNotify {
 } KernelNotify;
 
 /*
- * Probes the kernel, chooses the path and says so. The other members are set by the caller before.
- * To be called before hypervisor_restrict().
+ * Chooses the path, after what hypervisor_notify_probe() said, and says so. The other members are
+ * set by the caller before.
  */
-void kernel_notify_choose(KernelNotify *kernel);
+void kernel_notify_choose(KernelNotify *kernel, const NotifyProbe *probe);
 
 /*
  * The rings that are ready run: binds their kicks, and the call. A refusal is logged once; what is

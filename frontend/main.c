@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* xen-virtio-frontend: serves one virtio device of one guest. See xen-virtio-frontend(8). */
+/* xen-virtio-frontend: serves virtio devices of one guest. See xen-virtio-frontend(8). */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,11 +11,14 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "common/device-list.h"
 #include "common/device-name.h"
 #include "common/launch.h"
 #include "common/log.h"
+#include "frontend/device-files.h"
 #include "frontend/frontend.h"
 #include "frontend/isolate.h"
+#include "frontend/reload.h"
 
 /* For the hand-over to the next process: less than the unit's TimeoutStopSec. */
 #define LEAVE_USEC UINT64_C(1500000)
@@ -23,16 +26,34 @@
 typedef struct Arguments {
         const char *run_directory;
         const char *instance;
+        bool reload;
 } Arguments;
+
+/* What a process is to do, and what it has opened for that. */
+typedef struct Job {
+        const char *instance;
+        uint16_t domid;
+        bool is_shared;
+        int rundir; /* descriptors */
+        int folder; /* in it: the instance's own */
+        int reload; /* the socket, if it is shared */
+        DeviceList list;
+        DeviceFiles files[DEVICE_LIST_MAX]; /* of the devices in the list, once they are open */
+        unsigned int n_files;
+        Launch launch; /* of one of them */
+        LogContext log;
+} Job;
 
 static void help_print(void)
 {
         puts("Usage: xen-virtio-frontend [OPTION...] INSTANCE\n"
-             "Serve one virtio device of a Xen guest; started by xen-virtiod.\n"
+             "Serve virtio devices of a Xen guest; started by xen-virtiod.\n"
              "\n"
-             "INSTANCE names the device, for example 5-disk-51712.\n"
+             "INSTANCE names a device, for example 5-disk-51712; or it is 5-shared, for those that\n"
+             "the file \"devices\" in that folder lists.\n"
              "\n"
-             "  --run-directory=DIR  where the device's folder is (default: " RUN_DIRECTORY ")\n"
+             "  --run-directory=DIR  where the folders are (default: " RUN_DIRECTORY ")\n"
+             "  --reload             make the process that runs look at its list again\n"
              "  --help               show this help\n"
              "  --version            show the version");
 }
@@ -42,6 +63,7 @@ static int arguments_parse(int argc, char **argv, Arguments *ret_arguments)
 {
         static const struct option options[] = {
                 { "run-directory", required_argument, NULL, 'd' },
+                { "reload", no_argument, NULL, 'r' },
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'v' },
                 { NULL, 0, NULL, 0 },
@@ -52,6 +74,9 @@ static int arguments_parse(int argc, char **argv, Arguments *ret_arguments)
                 switch (option) {
                 case 'd':
                         ret_arguments->run_directory = optarg;
+                        break;
+                case 'r':
+                        ret_arguments->reload = true;
                         break;
                 case 'h':
                         help_print();
@@ -71,23 +96,70 @@ static int arguments_parse(int argc, char **argv, Arguments *ret_arguments)
         return 1;
 }
 
-/* The device's folder becomes the working directory: it stays reachable whoever we are then. */
-static int launch_load(const Arguments *arguments, Launch *ret_launch)
+/* Whom the instance stands for. Returns 0 or -EINVAL, which has been logged. */
+static int instance_parse(Job *job, const Arguments *arguments)
 {
-        const LogContext context = { .device = arguments->instance };
-        const char *key = "";
-        int r;
+        job->instance = arguments->instance;
+        if (device_name_parse_shared(job->instance, &job->domid) >= 0) {
+                job->is_shared = true;
+        } else if (device_name_parse(job->instance, &job->list.names[0]) >= 0 &&
+                   !arguments->reload) {
+                job->list.n = 1;
+                job->domid = job->list.names[0].domid;
+        } else {
+                log_error(NULL, "\"%s\" is not the name of %s", job->instance,
+                          arguments->reload ? "a frontend of several devices" : "a device");
+                return -EINVAL;
+        }
+        job->log = (LogContext){ .device = job->instance, .domid = job->domid };
+        return 0;
+}
 
-        if (chdir(arguments->run_directory) < 0 || chdir(arguments->instance) < 0) {
+/* Returns 0 or a negative errno, which has been logged. */
+static int list_load(Job *job, const char *run_directory)
+{
+        const char *problem = "";
+        int r = 0;
+
+        job->rundir = open(run_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (job->rundir >= 0)
+                job->folder = openat(job->rundir, job->instance,
+                                     O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (job->folder < 0) {
                 r = -errno;
-                log_error_errno(&context, r, "%s/%s: %m", arguments->run_directory,
-                                arguments->instance);
+                log_error_errno(&job->log, r, "%s/%s: %m", run_directory, job->instance);
                 return r;
         }
-        r = launch_read(AT_FDCWD, ret_launch, &key);
+        if (job->is_shared)
+                r = device_list_read(job->folder, job->domid, &job->list, &problem);
         if (r < 0)
-                log_error_errno(&context, r, "launch file, key \"%s\": %m", key);
+                log_error_errno(&job->log, r, "list of devices: %s%s%m", problem,
+                                *problem != '\0' ? ": " : "");
         return r;
+}
+
+/* Opens what the devices have. Those that cannot be opened are left out, but not all of them. */
+static int files_open(Job *job)
+{
+        const DeviceName *names = job->list.names;
+
+        for (unsigned int i = 0; i < job->list.n; i++) {
+                Launch launch;
+
+                if (device_files_open(job->rundir, &names[i], &job->files[job->n_files], &launch) <
+                    0)
+                        continue;
+                if (job->n_files == 0)
+                        job->launch = launch;
+                job->list.names[job->n_files++] = names[i];
+        }
+        job->list.n = job->n_files;
+        fd_closep(&job->rundir);
+        if (job->n_files > 0)
+                return 0;
+        if (job->is_shared)
+                log_error(&job->log, "no device in the list can be served");
+        return -ENOENT;
 }
 
 static int loop_new(sd_event **ret_event)
@@ -129,62 +201,135 @@ static int signals_handle(sd_event *event, Frontend *frontend)
         return r < 0 ? r : sd_event_add_signal(event, NULL, SIGINT, signal_received, frontend);
 }
 
-static int serve(const DeviceName *name, const Launch *launch, const LogContext *context)
+static void device_opened(void *userdata, const DeviceName *name, DeviceFiles *files)
 {
-        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-        _cleanup_(frontend_freep) Frontend *frontend = NULL;
-        int r;
+        int r = frontend_add(userdata, name, files);
 
-        r = loop_new(&event);
-        if (r < 0)
-                return r;
-        r = frontend_new(event, name, launch, &frontend);
-        if (r >= 0)
-                r = signals_handle(event, frontend);
-        if (r < 0)
-                return r;
+        (void)r; /* it was logged, and is that device's alone */
+}
+
+static void devices_listed(void *userdata, const DeviceList *list)
+{
+        frontend_keep(userdata, list);
+}
+
+static const ReloadOps reload_ops = { .listed = devices_listed, .opened = device_opened };
+
+static int devices_add(Job *job, Frontend *frontend)
+{
+        int r = 0;
+
+        for (unsigned int i = 0; i < job->list.n; i++) {
+                r = frontend_add(frontend, &job->list.names[i], &job->files[i]);
+                if (r < 0 && !job->is_shared)
+                        return r;
+        }
+        return 0;
+}
+
+/* Everything that takes a right that is given up here has been done before. */
+static int privileges_drop(const Job *job, Frontend *frontend)
+{
+        int r;
 
         r = frontend_restrict(frontend);
         if (r >= 0)
                 r = isolate_user();
         /* Also opens the journal's socket, while that is still allowed. */
         if (r >= 0)
-                log_full(LOG_DEBUG, context, NULL, 0, "took over IOREQ server %u", launch->server);
+                log_full(LOG_DEBUG, &job->log, NULL, 0, "took over IOREQ server %u",
+                         job->launch.server);
         if (r >= 0)
                 r = isolate_syscalls();
-        if (r < 0) {
-                log_error_errno(context, r, "cannot give up privileges: %m");
-                return r;
-        }
-        /* What the guest wrote must not be looked at before this line. */
+        if (r < 0)
+                log_error_errno(&job->log, r, "cannot give up privileges: %m");
+        return r;
+}
 
-        r = frontend_serve(frontend);
+static int serve(Job *job)
+{
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(frontend_freep) Frontend *frontend = NULL;
+        FrontendParts parts = {
+                .instance = job->instance,
+                .domid = job->domid,
+                .is_shared = job->is_shared,
+                .launch = &job->launch,
+        };
+        Reload reload = { .domid = job->domid, .log = &job->log, .ops = &reload_ops };
+        int r;
+
+        r = loop_new(&event);
         if (r < 0)
                 return r;
-        return sd_event_loop(event);
+        parts.event = event;
+        r = frontend_new(&parts, &frontend);
+        if (r >= 0)
+                r = signals_handle(event, frontend);
+        if (r < 0)
+                return r;
+
+        r = privileges_drop(job, frontend);
+        if (r < 0)
+                return r;
+        /* What the guest wrote must not be looked at before this line. */
+
+        reload.userdata = frontend;
+        r = devices_add(job, frontend);
+        if (r >= 0 && job->is_shared)
+                r = reload_receive(&reload, event, job->reload);
+        if (r >= 0)
+                r = frontend_serve(frontend);
+        return r < 0 ? r : sd_event_loop(event);
+}
+
+/* Returns an exit status. */
+static int job_serve(Job *job)
+{
+        int r;
+
+        if (files_open(job) < 0)
+                return EX_CONFIG;
+        if (job->is_shared) {
+                r = reload_socket_open(job->folder, &job->reload);
+                if (r < 0) {
+                        log_error_errno(&job->log, r, "cannot make %s: %m", RELOAD_SOCKET);
+                        return EX_CONFIG;
+                }
+        }
+        fd_closep(&job->folder);
+        return serve(job) < 0 ? EX_TEMPFAIL : EXIT_SUCCESS;
+}
+
+static int job_reload(const Job *job)
+{
+        int r = reload_send(job->rundir, job->folder, &job->list);
+
+        if (r < 0)
+                log_error_errno(&job->log, r, "cannot reload: %m");
+        return r < 0 ? EX_TEMPFAIL : EXIT_SUCCESS;
+}
+
+static void job_close(Job *job)
+{
+        for (unsigned int i = 0; i < job->n_files; i++)
+                device_files_close(&job->files[i]);
+        fd_closep(&job->reload);
+        fd_closep(&job->folder);
+        fd_closep(&job->rundir);
 }
 
 int main(int argc, char **argv)
 {
+        _cleanup_(job_close) Job job = { .rundir = -1, .folder = -1, .reload = -1 };
         Arguments arguments = { .run_directory = RUN_DIRECTORY };
-        LogContext context = { 0 };
-        DeviceName name;
-        Launch launch;
         int r;
 
         log_setup();
         r = arguments_parse(argc, argv, &arguments);
         if (r <= 0)
                 return r < 0 ? EX_USAGE : EXIT_SUCCESS;
-        if (device_name_parse(arguments.instance, &name) < 0) {
-                log_error(NULL, "\"%s\" is not the name of a device", arguments.instance);
+        if (instance_parse(&job, &arguments) < 0 || list_load(&job, arguments.run_directory) < 0)
                 return EX_CONFIG;
-        }
-        if (launch_load(&arguments, &launch) < 0)
-                return EX_CONFIG;
-
-        context.device = arguments.instance;
-        context.domid = name.domid;
-        r = serve(&name, &launch, &context);
-        return r < 0 ? EX_TEMPFAIL : EXIT_SUCCESS;
+        return arguments.reload ? job_reload(&job) : job_serve(&job);
 }

@@ -21,6 +21,7 @@
 
 struct VhostSession {
         sd_event *event;
+        int folder; /* of the address */
         struct sockaddr_un address;
         const VhostSessionOps *ops;
         void *userdata;
@@ -197,7 +198,7 @@ static int connection_open(VhostSession *session)
         _cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         int r;
 
-        if (fd < 0 ||
+        if (fd < 0 || fchdir(session->folder) < 0 ||
             connect(fd, (const struct sockaddr *)&session->address, sizeof(session->address)) < 0)
                 return -errno;
         session->peer = vhost_peer_of(fd);
@@ -255,6 +256,7 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
 {
         *session = (VhostSession){
                 .event = sd_event_ref(parts->event),
+                .folder = parts->folder,
                 .address.sun_family = AF_UNIX,
                 .ops = parts->ops,
                 .userdata = parts->userdata,

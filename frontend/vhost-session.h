@@ -80,7 +80,8 @@ typedef struct VhostSessionOps {
 /* What a session is made of. All is borrowed for its life. */
 typedef struct VhostSessionParts {
         sd_event *event;
-        const char *socket; /* short enough for a socket address */
+        int folder;         /* of the socket */
+        const char *socket; /* its name; short enough for a socket address */
         const DeviceType *type;
         const LaunchConfig *config; /* of the configuration space */
         const VhostMemory *memory;

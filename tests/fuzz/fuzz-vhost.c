@@ -31,7 +31,7 @@ typedef struct World {
         VhostOffer offer;
         bool answered;  /* a backend has, so that there is an offer */
         bool resetting; /* the driver waits for its reset */
-        int file, eventfd, memory_fds[MEMORY_BANKS_MAX];
+        int file, eventfd, folder, memory_fds[MEMORY_BANKS_MAX];
         int kick_fds[VIRTIO_QUEUES_MAX];
 } World;
 
@@ -417,6 +417,8 @@ static void world_init(World *world)
         world->file = memfd_create("inflight", MFD_CLOEXEC);
         world->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         g_assert_cmpint(world->eventfd, >, world->file);
+        world->folder = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        g_assert_cmpint(world->folder, >, world->eventfd);
         for (unsigned int i = 0; i < MEMORY_BANKS_MAX; i++)
                 world->memory_fds[i] = world->file;
         for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
@@ -429,6 +431,7 @@ static void world_clear(World *world)
         peer_clear(&world->peer);
         close(world->file);
         close(world->eventfd);
+        close(world->folder);
         sd_event_unref(world->event);
 }
 
@@ -443,6 +446,7 @@ static void world_run(World *world, Input *input)
         char path[PEER_PATH_MAX];
         const VhostSessionParts parts = {
                 .event = world->event,
+                .folder = world->folder,
                 .socket = path,
                 .type = device_type_find(2),
                 .config = &no_config,

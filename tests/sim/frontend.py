@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs the real frontend program, as systemd would."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -60,6 +61,13 @@ class Frontend:
             except TimeoutError:
                 break
         return False
+
+    def forget_notices(self):
+        """Reads what it has told systemd so far, so that there is room for more."""
+        self._ready.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._ready.recv(4096)
 
     def wait_ready(self, timeout=DEADLINE):
         """Waits until it says READY=1. Returns itself."""

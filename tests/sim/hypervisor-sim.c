@@ -62,8 +62,9 @@ struct Hypervisor {
         uint32_t n_vcpus;
         uint32_t masked[HYPERVISOR_VCPUS_MAX];
         unsigned int n_masked;
-        bool restricted;
 };
+
+static bool restricted; /* this process */
 
 #define broken(...)                                                                                \
         ({                                                                                         \
@@ -148,7 +149,7 @@ int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index, const Mem
 {
         _cleanup_fd_ int fd = -1;
 
-        if (hypervisor->restricted)
+        if (restricted)
                 broken("guest memory is opened after the restriction");
         if (index >= MEMORY_BANKS_MAX || hypervisor->ram[index] < 0)
                 broken("the guest has no bank %u", index);
@@ -163,11 +164,11 @@ int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index, const Mem
 }
 
 /* Tests look at what is sent; nothing can be mapped through it. */
-int hypervisor_grants_open(Hypervisor *hypervisor, int *ret_fd)
+int hypervisor_grants_open(int *ret_fd)
 {
         int fd;
 
-        if (hypervisor->restricted)
+        if (restricted)
                 broken("grants are opened after the restriction");
         fd = memfd_create("gntdev", MFD_CLOEXEC);
         if (fd < 0)
@@ -176,9 +177,9 @@ int hypervisor_grants_open(Hypervisor *hypervisor, int *ret_fd)
         return 0;
 }
 
-int hypervisor_restrict(Hypervisor *hypervisor)
+int hypervisor_restrict(Hypervisor *hypervisor _unused_)
 {
-        hypervisor->restricted = true;
+        restricted = true;
         return 0;
 }
 
@@ -220,7 +221,7 @@ int hypervisor_events_unmask(Hypervisor *hypervisor)
 
 static Slot *slot_of(const Hypervisor *hypervisor, unsigned int vcpu)
 {
-        if (!hypervisor->restricted)
+        if (!restricted)
                 broken("the guest is served before the restriction");
         if (vcpu >= hypervisor->n_vcpus)
                 broken("the guest has no vCPU %u", vcpu);
@@ -269,7 +270,7 @@ int hypervisor_interrupt(Hypervisor *hypervisor, uint32_t irq)
 
 void hypervisor_notify_probe(Hypervisor *hypervisor, NotifyProbe *ret_probe)
 {
-        if (hypervisor->restricted)
+        if (restricted)
                 broken("the kernel is probed after the restriction");
         *ret_probe = (NotifyProbe){ .release = "6.12.0" };
         if (hypervisor->kernel < 0)

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "frontend/mmio-map.h"
+
+#include <errno.h>
+#include <glib.h>
+
+#include "common/launch.h"
+
+static char devices[DEVICE_LIST_MAX + 1];
+
+static uint64_t base_of(unsigned int i)
+{
+        return 0x2000000 + (uint64_t)i * VIRTIO_MMIO_RANGE_SIZE;
+}
+
+static void assert_range(const MmioMap *map, unsigned int i, int known, const void *device)
+{
+        void *found = &found;
+
+        g_assert_cmpint(mmio_map_find(map, base_of(i), &found), ==, known);
+        g_assert_true(found == device);
+}
+
+static void test_ranges(void)
+{
+        MmioMap map = { 0 };
+
+        assert_range(&map, 0, 0, NULL);
+        for (unsigned int i = 0; i < 3; i++)
+                g_assert_cmpint(mmio_map_add(&map, base_of(i), &devices[i]), ==, 0);
+        for (unsigned int i = 0; i < 3; i++)
+                assert_range(&map, i, 1, &devices[i]);
+        assert_range(&map, 3, 0, NULL);
+        g_assert_cmpint(mmio_map_add(&map, base_of(1), &devices[3]), ==, -EEXIST);
+        assert_range(&map, 1, 1, &devices[1]);
+}
+
+static void test_removed(void)
+{
+        MmioMap map = { 0 };
+
+        for (unsigned int i = 0; i < 3; i++)
+                g_assert_cmpint(mmio_map_add(&map, base_of(i), &devices[i]), ==, 0);
+        mmio_map_remove(&map, base_of(1));
+        mmio_map_remove(&map, base_of(7)); /* never had one */
+        assert_range(&map, 0, 1, &devices[0]);
+        assert_range(&map, 1, 1, NULL);
+        assert_range(&map, 2, 1, &devices[2]);
+        assert_range(&map, 7, 0, NULL);
+
+        g_assert_cmpint(mmio_map_add(&map, base_of(1), &devices[9]), ==, 0);
+        assert_range(&map, 1, 1, &devices[9]);
+        g_assert_cmpuint(map.n, ==, 3);
+}
+
+/* However many have come and gone, there is room for DEVICE_LIST_MAX. */
+static void test_full(void)
+{
+        MmioMap map = { 0 };
+
+        for (unsigned int i = 0; i < 1000; i++) {
+                g_assert_cmpint(mmio_map_add(&map, base_of(i), &devices[0]), ==, 0);
+                mmio_map_remove(&map, base_of(i));
+        }
+        for (unsigned int i = 0; i < DEVICE_LIST_MAX; i++)
+                g_assert_cmpint(mmio_map_add(&map, base_of(2000 + i), &devices[i]), ==, 0);
+        g_assert_cmpint(mmio_map_add(&map, base_of(0), &devices[DEVICE_LIST_MAX]), ==, -ENOSPC);
+        for (unsigned int i = 0; i < DEVICE_LIST_MAX; i++)
+                assert_range(&map, 2000 + i, 1, &devices[i]);
+        mmio_map_remove(&map, base_of(2005));
+        g_assert_cmpint(mmio_map_add(&map, base_of(0), &devices[DEVICE_LIST_MAX]), ==, 0);
+        assert_range(&map, 0, 1, &devices[DEVICE_LIST_MAX]);
+        assert_range(&map, 2005, 0, NULL);
+}
+
+int main(int argc, char *argv[])
+{
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/mmio-map/ranges", test_ranges);
+        g_test_add_func("/mmio-map/removed", test_removed);
+        g_test_add_func("/mmio-map/full", test_full);
+        return g_test_run();
+}
