@@ -217,7 +217,8 @@ class ScriptedBackend:
     misbehave: {request number: function(connection, message, reply)} replaces the sending of that
     reply; requests without a reply can only be met with a Hangup by answer_hook. It holds for the
     first `times` connections. cuts: for each connection to come, after how many bytes (sent,
-    received) it ends, or None.
+    received) it ends, or None. like: another backend, whose features it has: a frontend that is
+    waiting connects before a test can set them.
     """
 
     features = VIRTIO_F_VERSION_1 | PROTOCOL_FEATURES_BIT | 1 << 9  # VIRTIO_BLK_F_FLUSH
@@ -225,8 +226,11 @@ class ScriptedBackend:
     n_queues = 4
     config = struct.pack("<Q", 2048)
 
-    def __init__(self, socket_path, misbehave=None, times=1, listen=socket.socket.listen):
+    def __init__(self, socket_path, misbehave=None, times=1, listen=socket.socket.listen,
+                 like=None):
         self.path = socket_path
+        if like:
+            self.features, self.protocol_features = like.features, like.protocol_features
         self.connections = []
         self.misbehave = misbehave or {}
         self.times = times
