@@ -49,10 +49,10 @@ bool guest_memory_contains(const MemoryBank *banks, unsigned int n_banks, uint64
 /*
  * The environment of a backend that runs with the preload library: the guest's domid, and its banks
  * as "BASE+SIZE,BASE+SIZE" in hexadecimal. A frontend marks the descriptor of bank i, which is a
- * privcmd descriptor restricted to the guest, with fcntl(F_SETSIG, i + 1), unless the backend knows
- * Xen. The mark belongs to the
- * open file description, so it survives the way through a socket, and it has no effect of its own
- * as long as nobody sets O_ASYNC, which privcmd does not support.
+ * privcmd descriptor restricted to the guest, with fcntl(F_SETSIG, i + 1); backends that know Xen
+ * get another one. The mark belongs to the open file description, so it survives the way through a
+ * socket, and it has no effect of its own as long as nobody sets O_ASYNC, which privcmd does not
+ * support.
  */
 #define GUEST_MEMORY_ENV_DOMID "XEN_VIRTIO_DOMID"
 #define GUEST_MEMORY_ENV_BANKS "XEN_VIRTIO_MEMORY"

@@ -3,6 +3,7 @@
 #include "frontend/frontend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
@@ -26,7 +27,7 @@ struct Frontend {
         Hypervisor *hypervisor;
         NotifyProbe probe;
         MemoryBank banks[MEMORY_BANKS_MAX];
-        int memory_fds[MEMORY_BANKS_MAX];
+        int memory_fds[MEMORY_BANKS_MAX], marked_fds[MEMORY_BANKS_MAX];
         GrantSets seeded; /* for a device that is served alone */
         VhostMemory memory;
         IoreqServer ioreq;
@@ -173,14 +174,24 @@ static int events_ready(sd_event_source *source _unused_, int fd _unused_, uint3
         return 0;
 }
 
+/*
+ * Each bank twice: what is to be mapped as a file bears a mark, which belongs to the open file, and
+ * the devices' backends may want the one and the other.
+ */
 static int banks_open(Frontend *frontend)
 {
         for (unsigned int i = 0; i < frontend->memory.n_banks; i++) {
-                int r = hypervisor_memory_open(frontend->hypervisor, i, &frontend->banks[i],
+                const MemoryBank *bank = &frontend->banks[i];
+                int *marked = &frontend->marked_fds[i];
+                int r = hypervisor_memory_open(frontend->hypervisor, i, bank,
                                                &frontend->memory_fds[i]);
 
+                if (r >= 0)
+                        r = hypervisor_memory_open(frontend->hypervisor, i, bank, marked);
                 if (r < 0)
                         return r;
+                if (fcntl(*marked, F_SETSIG, (int)i + 1) < 0)
+                        return -errno;
         }
         return 0;
 }
@@ -204,6 +215,7 @@ static int memory_open(Frontend *frontend)
                 .banks = frontend->banks,
                 .n_banks = (unsigned int)n,
                 .fds = frontend->memory_fds,
+                .marked_fds = frontend->marked_fds,
         };
         if (frontend->is_shared)
                 return banks_open(frontend);
@@ -264,7 +276,7 @@ int frontend_new(const FrontendParts *parts, Frontend **ret_frontend)
         frontend->is_shared = parts->is_shared;
         frontend->launch = *parts->launch;
         for (int i = 0; i < MEMORY_BANKS_MAX; i++)
-                frontend->memory_fds[i] = -1;
+                frontend->memory_fds[i] = frontend->marked_fds[i] = -1;
         snprintf(frontend->instance, sizeof(frontend->instance), "%s", parts->instance);
         frontend->log = (LogContext){ .device = frontend->instance, .domid = parts->domid };
 
@@ -295,8 +307,10 @@ Frontend *frontend_free(Frontend *frontend)
         sd_event_source_disable_unref(frontend->io);
         sd_event_source_disable_unref(frontend->patience);
         members_free(frontend->members);
-        for (int i = 0; i < MEMORY_BANKS_MAX; i++)
+        for (int i = 0; i < MEMORY_BANKS_MAX; i++) {
                 fd_closep(&frontend->memory_fds[i]);
+                fd_closep(&frontend->marked_fds[i]);
+        }
         grant_sets_close(&frontend->seeded);
         hypervisor_close(frontend->hypervisor);
         sd_event_unref(frontend->event);

@@ -54,8 +54,8 @@ static inline void hypervisor_closep(Hypervisor **hypervisor)
 
 /*
  * Opens a descriptor that stands for a bank of the guest's RAM, to be sent to a backend: a privcmd
- * descriptor that is restricted to this guest. index is the bank's number. The caller owns the
- * descriptor. To be called before hypervisor_restrict().
+ * descriptor that is restricted to this guest; another open file each time. index is the bank's
+ * number. The caller owns the descriptor. To be called before hypervisor_restrict().
  */
 int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index, const MemoryBank *bank,
                            int *ret_fd) _warn_unused_;

@@ -88,10 +88,6 @@ static int rules_add(scmp_filter_ctx filter)
         for (size_t i = 0; i < ARRAY_SIZE(allowed_ioctls) && r == 0; i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
                                      SCMP_A1_32(SCMP_CMP_EQ, allowed_ioctls[i]));
-        /* The mark on guest memory. */
-        if (r == 0)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                                     SCMP_A1_32(SCMP_CMP_EQ, F_SETSIG));
         if (r == 0)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                                      SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));

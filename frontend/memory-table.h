@@ -33,7 +33,7 @@ typedef struct GrantSets {
 void grant_set_close(GrantSet *set);
 void grant_sets_close(GrantSets *sets);
 
-/* The guest's memory: a borrowed descriptor for each bank, or sets of them. */
+/* The guest's memory: borrowed descriptors for each bank, or sets of them. */
 typedef struct VhostMemory {
         uint16_t domid;
         bool grants; /* the guest's driver hands out grants, not addresses */
@@ -41,6 +41,7 @@ typedef struct VhostMemory {
         const MemoryBank *banks; /* with grants the one that GUEST_GRANTS_BASE begins */
         unsigned int n_banks;
         const int *fds;
+        const int *marked_fds; /* the same for MEMORY_WAY_FILE: see common/guest-memory.h */
         GrantSets *sets; /* with grants, and for seeded memory; else NULL */
 } VhostMemory;
 

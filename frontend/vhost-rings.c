@@ -3,7 +3,6 @@
 #include "frontend/vhost-rings.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
 #include "frontend/vhost-request.h"
 
@@ -80,13 +79,6 @@ static void status_send(const VhostRings *rings, uint8_t status)
                 vhost_set_status(rings->negotiation->client, status);
 }
 
-/* Only a descriptor that is to be mapped as a file bears the mark of common/guest-memory.h. */
-static void banks_mark(const VhostMemory *memory, bool marked)
-{
-        for (unsigned int i = 0; i < memory->n_banks; i++)
-                fcntl(memory->fds[i], F_SETSIG, marked ? (int)i + 1 : 0);
-}
-
 /* What a region is mapped from: all that the guest grants from one, else each bank from its own. */
 static int region_fd(const VhostRings *rings, unsigned int region)
 {
@@ -96,6 +88,7 @@ static int region_fd(const VhostRings *rings, unsigned int region)
         case MEMORY_WAY_SEEDED:
                 return rings->grants.fds[region];
         case MEMORY_WAY_FILE:
+                return rings->memory->marked_fds[region];
         case MEMORY_WAY_FOREIGN:
         case _MEMORY_WAY_MAX:
         default:
@@ -117,8 +110,6 @@ static int memory_send(VhostRings *rings)
                 return n;
         for (int i = 0; i < n; i++)
                 fds[i] = region_fd(rings, (unsigned int)i);
-        if (!memory->sets)
-                banks_mark(memory, way == MEMORY_WAY_FILE);
         if (memory_way_is_xen_mmap(way))
                 vhost_set_xen_memory_table(client, regions, fds, (unsigned int)n);
         else

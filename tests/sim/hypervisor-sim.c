@@ -147,6 +147,7 @@ Hypervisor *hypervisor_close(Hypervisor *hypervisor)
 int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index, const MemoryBank *bank,
                            int *ret_fd)
 {
+        char path[sizeof("/proc/self/fd/") + 10];
         _cleanup_fd_ int fd = -1;
 
         if (restricted)
@@ -156,7 +157,8 @@ int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index, const Mem
         if (lseek(hypervisor->ram[index], 0, SEEK_END) != (off_t)bank->size)
                 broken("bank %u has another size", index);
 
-        fd = fcntl(hypervisor->ram[index], F_DUPFD_CLOEXEC, 0);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", hypervisor->ram[index]);
+        fd = open(path, O_RDWR | O_CLOEXEC); /* another open file */
         if (fd < 0)
                 return -errno;
         *ret_fd = steal_fd(&fd);

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices of one frontend process get at the guest's memory each in their own way."""
 
+import fcntl
+
 import pytest
 
-from sim.backend import F_CONFIG, F_MQ, F_REPLY_ACK
+from sim.backend import F_CONFIG, F_MQ, F_REPLY_ACK, SET_MEM_TABLE
 from sim.shared import Guest
-from sim.test_memory import F_XEN_MMAP
+from sim.test_memory import F_GETSIG, F_XEN_MMAP
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def guest(build, tmp_path):
 
 
 def test_choices(guest):
-    """What a profile wants for a device is not asked of the others."""
+    """What a profile wants for a device is not asked of the others, nor what its backend can."""
     devices = [guest.add() for _ in range(3)]
     for device, choice in zip(devices, ("auto", "preload", "xen-mmap"), strict=True):
         device.make_folder(MEMORY=choice).start_backend("scripted")
@@ -29,6 +31,11 @@ def test_choices(guest):
         said = [line for line in guest.process.log.splitlines()
                 if line.startswith(f"{device.instance}: the backend answered")]
         assert len(said) == 1 and way in said[0]
+        device.disk().start()
+    # Whoever was told last: the library in a backend looks when that maps.
+    marks = [fcntl.fcntl(device.backend.wait_request(SET_MEM_TABLE).fds[0], F_GETSIG)
+             for device in devices]
+    assert marks == [0, 1, 0]
 
 
 def test_the_first_wants_seeded_memory(guest):
