@@ -42,7 +42,7 @@ typedef struct VhostMemory {
         unsigned int n_banks;
         const int *fds;
         const int *marked_fds; /* the same for MEMORY_WAY_FILE: see common/guest-memory.h */
-        GrantSets *sets; /* with grants, and for seeded memory; else NULL */
+        GrantSets *sets;       /* with grants, and for seeded memory; else NULL */
 } VhostMemory;
 
 /*
