@@ -130,11 +130,11 @@ static const DeviceOps device_ops = {
 static MmioResult device_find(void *userdata, uint64_t base, void **ret_device)
 {
         Frontend *frontend = userdata;
-        Device *device;
-        int known = members_find(frontend->members, base, &device);
 
-        *ret_device = device;
-        return known ? MMIO_DONE : absent_access(frontend);
+        *ret_device = members_find(frontend->members, base);
+        if (*ret_device || !members_may_come(frontend->members, base))
+                return MMIO_DONE;
+        return absent_access(frontend);
 }
 
 static MmioResult guest_accessed(void *device, const MmioAccess *access, uint64_t *ret_data)

@@ -33,11 +33,14 @@ int members_add(Members *members, const DeviceName *name, DeviceFiles *files) _w
 /* Frees all devices that are not in the list. Not to be called by a device. */
 void members_keep(Members *members, const DeviceList *list);
 
+/* The device that has the range which begins at base, or NULL. */
+Device *members_find(const Members *members, uint64_t base);
+
 /*
- * Which device has the range that begins at base. Returns 1 with a device, or with NULL if the
- * range had one that was taken away; 0 with NULL if it never had one, or if that has failed.
+ * Whether a device may still come for a range that has none: it never had one, or that has failed;
+ * it was not taken away.
  */
-int members_find(const Members *members, uint64_t base, Device **ret_device);
+bool members_may_come(const Members *members, uint64_t base);
 
 /*
  * Lets all devices go (device_leave()), and calls ops.left when the last one has been let go. From

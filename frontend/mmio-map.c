@@ -51,10 +51,14 @@ void mmio_map_remove(MmioMap *map, uint64_t base)
                 map->ranges[i].device = NULL;
 }
 
-int mmio_map_find(const MmioMap *map, uint64_t base, void **ret_device)
+void *mmio_map_find(const MmioMap *map, uint64_t base)
 {
         const unsigned int i = range_index(map, base);
 
-        *ret_device = i < map->n ? map->ranges[i].device : NULL;
-        return i < map->n;
+        return i < map->n ? map->ranges[i].device : NULL;
+}
+
+bool mmio_map_knows(const MmioMap *map, uint64_t base)
+{
+        return range_index(map, base) < map->n;
 }

@@ -26,5 +26,8 @@ int mmio_map_add(MmioMap *map, uint64_t base, void *device) _warn_unused_;
 /* Takes it away again. That it had a device is remembered, while there is room. */
 void mmio_map_remove(MmioMap *map, uint64_t base);
 
-/* Returns 1 with the range's device, or with NULL if it had one; 0 if it never did. */
-int mmio_map_find(const MmioMap *map, uint64_t base, void **ret_device);
+/* The device that has the range which begins at base, or NULL. */
+void *mmio_map_find(const MmioMap *map, uint64_t base);
+
+/* Whether the range has a device, or had one. */
+bool mmio_map_knows(const MmioMap *map, uint64_t base);

@@ -348,6 +348,7 @@ def test_a_device_that_fails_is_opened_anew(make_guest):
             assert device.status == "ready\n"
             disk.vcpu.begin(STATUS, value=disk.status | DRIVER_OK)
             device.wait_status("failed\n")
+            device.backend.wait_for(lambda: device.backend.connection.closed, "closed connection")
             disk.vcpu.finish()
             disk.vcpu.begin(STATUS)  # waits, as for a process that is started anew
             guest.xen.wait_for(lambda: disk.vcpu.state == INPROCESS, "taken request")
