@@ -17,6 +17,7 @@ from sim.xen import DEADLINE
 
 WRITEBACK = 32  # offset of the field in struct virtio_blk_config
 UNKNOWN = 77
+FLOOD_SECONDS = 3
 
 
 def channel_of(backend):
@@ -77,11 +78,11 @@ def test_a_disk_that_grows(machine):
 
 @pytest.mark.plain_build(reason="measures time")
 def test_a_flood(speaker):
-    """The guest is interrupted ten times a second at most, and the frontend hardly works."""
+    """The guest is interrupted ten times a second at most, and a quarter of a CPU is enough."""
     speaker.channel.setblocking(False)
     driver, sent = speaker.driver, 0
     before, interrupts = speaker.process.cpu_seconds(), speaker.xen.interrupts
-    end = time.monotonic() + 3
+    end = time.monotonic() + FLOOD_SECONDS
     while time.monotonic() < end:
         speaker.backend.config = struct.pack("<Q", 2048 + sent)
         try:
@@ -92,7 +93,7 @@ def test_a_flood(speaker):
             driver.identify()
     assert sent > 500
     assert 10 <= speaker.xen.interrupts - interrupts <= 32
-    assert speaker.process.cpu_seconds() - before < 0.3
+    assert speaker.process.cpu_seconds() - before < FLOOD_SECONDS / 4
     assert speaker.backend.connection.requests().count(GET_CONFIG) <= 34
 
 
