@@ -17,7 +17,7 @@ from lab.test_notify import DROPIN, TEXTS
 from labkit.domu import Guest, check_image, make_disk
 
 ALL = os.environ.get("XEN_VIRTIO_CROSS") == "all"
-SMALL_MIB, TWO_BANKS_MIB = 256, 3584
+SMALL_MIB, TWO_BANKS_MIB = 64, 3584
 # A guest of two banks is mapped anew after each of its resets.
 SECONDS = 300
 PROFILES = "/etc/xen-virtio/backends"
@@ -52,7 +52,7 @@ boot=1
 [ -f /mnt/0/booted ] && boot=2
 touch /mnt/0/booted
 for cpu in 0 1 2 3; do
-    taskset -c $cpu dd if=/dev/urandom of=/mnt/0/work$boot$cpu bs=65536 count=8 conv=fsync \\
+    taskset -c $cpu dd if=/dev/urandom of=/mnt/0/work$boot$cpu bs=65536 count=2 conv=fsync \\
         2>/dev/null || fail "write on CPU $cpu" &
 done
 wait
