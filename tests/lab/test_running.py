@@ -133,3 +133,16 @@ def test_kill_of_the_daemon(dom0, running):
         dom0.check("systemctl kill --signal=KILL xen-virtiod")
         dom0.wait("systemctl is-active --quiet xen-virtiod")
         goes_on(running, pids)
+
+
+def test_restart_of_the_frontend(dom0, running):
+    """As an upgrade does it: the rings are handed over, though this backend tracks no requests."""
+    [frontend], [backend] = running.units("frontend"), running.units("backend")
+    for _ in range(3):
+        before = running.pids()
+        dom0.check(f"systemctl restart {frontend}")
+        running.wait_for("guest: round", count=scripts.rounds(running) + 3)
+        after = running.pids()
+        assert after[backend] == before[backend]
+        assert after[frontend] != before[frontend]
+    assert "has to reset" not in dom0.journal(f"_SYSTEMD_UNIT={frontend}")
