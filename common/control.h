@@ -3,15 +3,26 @@
 
 /*
  * The D-Bus interface of xen-virtiod: what xen-virtioctl asks and xen-virtiod answers. It is spoken
- * over a socket of its own, from peer to peer, so that it works without a message bus.
+ * over a socket of its own, from peer to peer, so that it works without a message bus:
+ *
+ *     busctl --address=unix:path=/run/xen-virtio/control introspect org.xenvirtio1 /org/xenvirtio1
+ *
+ * A report is an a{sv} with the fields of orchestrator/device-report.c.
+ *
+ *     ListDevices() → aa{sv}      a report of each device
+ *     GetMetrics() → s            the text format of Prometheus
+ *     RestartDevice(s, s)         a device, and "backend", "frontend" or "" for both; root's alone
+ *     DeviceChanged(a{sv})        signal: a device has got another state; all connections get it
+ *     Version, Status             properties: ours, and the line that systemctl status shows
  */
 
 #define CONTROL_SOCKET "control"
 #define CONTROL_PATH   "/org/xenvirtio1"
 #define CONTROL_NAME   "org.xenvirtio1.Manager"
 
-/*
- * ListDevices() → an array of: instance (5-disk-51712), domid, name of the domain, virtio device
- * id, state (seen, claimed, ready, failed, stopping), MMIO base, IOREQ server, what is wrong ("").
- */
-#define CONTROL_DEVICE "(susustus)"
+/* The errors of RestartDevice, besides D-Bus's own. */
+#define CONTROL_ERROR_NO_DEVICE "org.xenvirtio1.NoSuchDevice"
+#define CONTROL_ERROR_BUSY      "org.xenvirtio1.Busy"
+
+#define CONTROL_BACKEND  "backend"
+#define CONTROL_FRONTEND "frontend"

@@ -23,6 +23,13 @@ int claims_open(Claims **ret_claims) _warn_unused_;
 Claims *claims_close(Claims *claims);
 
 /*
+ * Asks Xen whether it has IOREQ servers, and whether we may have one, without making any. Returns
+ * 0; -ENOSYS or -EOPNOTSUPP if it was built without; -EPERM if this domain or process may not; or
+ * another negative errno.
+ */
+int claims_probe(Claims *claims) _warn_unused_;
+
+/*
  * Makes a server for the range of VIRTIO_MMIO_RANGE_SIZE bytes at base and enables it.
  *
  * Returns 0 and the server's number; -ENOSPC if the guest has as many servers as Xen allows; or

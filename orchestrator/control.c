@@ -5,88 +5,215 @@
 #include <errno.h>
 #include <glib.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-bus.h>
 
 #include "common/control.h"
 #include "common/log.h"
+#include "orchestrator/paths.h"
+#include "orchestrator/report-message.h"
 
-/* Who asks is root, so this is only against a program that forgets to hang up. */
+/* Of root, and as many of all others together, who thus cannot keep root out. */
 #define CONNECTIONS_MAX 16
+
+/* What may wait for a client that does not read: signals are small, replies may be large. */
+#define SIGNALS_WAITING_MAX 1024
+#define REPLIES_WAITING_MAX 16
 
 struct Control {
         sd_event *event;
         sd_event_source *listener;
-        ControlList *list;
+        const ControlOps *ops;
         void *userdata;
-        GPtrArray *connections; /* of sd_bus */
+        GPtrArray *connections;
 };
 
-static void append_device(void *argument, const DeviceReport *report)
-{
-        sd_bus_message *reply = argument;
+typedef struct Connection {
+        Control *control;
+        sd_bus *bus;
+        bool is_root;
+} Connection;
 
-        sd_bus_message_append(reply, CONTROL_DEVICE, report->instance, (uint32_t)report->domid,
-                              report->domain ? report->domain : "", report->device_id,
-                              report->state, report->base, (uint32_t)report->server,
-                              report->error ? report->error : "");
+static void connection_free(void *userdata)
+{
+        Connection *connection = userdata;
+
+        sd_bus_close_unref(connection->bus);
+        g_free(connection);
+}
+
+/* Drops the connection if more than so many messages wait for it. Returns whether it did. */
+static bool connection_drop_slow(Connection *connection, uint64_t limit)
+{
+        uint64_t n = 0;
+
+        if (sd_bus_get_n_queued_write(connection->bus, &n) < 0 || n <= limit)
+                return false;
+        log_warning(NULL, "a client of the control socket does not read, hanging up");
+        g_ptr_array_remove_fast(connection->control->connections, connection);
+        return true;
+}
+
+typedef struct Listing {
+        sd_bus_message *reply;
+        int error;
+} Listing;
+
+static void listing_add(void *argument, const DeviceReport *report)
+{
+        Listing *listing = argument;
+
+        if (listing->error >= 0)
+                listing->error = report_append(listing->reply, report);
 }
 
 static int on_list_devices(sd_bus_message *call, void *userdata, sd_bus_error *error _unused_)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        Control *control = userdata;
+        Connection *connection = userdata;
+        const Control *control = connection->control;
+        Listing listing = { 0 };
         int r;
 
+        if (connection_drop_slow(connection, REPLIES_WAITING_MAX))
+                return 1;
         r = sd_bus_message_new_method_return(call, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', CONTROL_DEVICE);
+                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         if (r < 0)
                 return r;
-        control->list(control->userdata, append_device, reply);
+        listing.reply = reply;
+        control->ops->list(control->userdata, listing_add, &listing);
+        if (listing.error < 0)
+                return listing.error;
         r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int on_get_metrics(sd_bus_message *call, void *userdata, sd_bus_error *error _unused_)
+{
+        Connection *connection = userdata;
+        const Control *control = connection->control;
+        g_autofree char *text = NULL;
+
+        if (connection_drop_slow(connection, REPLIES_WAITING_MAX))
+                return 1;
+        text = control->ops->metrics(control->userdata);
+        return sd_bus_reply_method_return(call, "s", text);
+}
+
+static int restart_refused(int r, const char *instance, sd_bus_error *error)
+{
+        switch (-r) {
+        case ENODEV:
+                return sd_bus_error_setf(error, CONTROL_ERROR_NO_DEVICE, "there is no device %s",
+                                         instance);
+        case EBUSY:
+                return sd_bus_error_setf(error, CONTROL_ERROR_BUSY, "%s is ending", instance);
+        case ENOTCONN:
+                return sd_bus_error_set(error, CONTROL_ERROR_BUSY,
+                                        "there is no connection to systemd at the moment");
+        default:
+                return r;
+        }
+}
+
+/* Not for everybody: sd-bus lets only root, and our own user, call what is not UNPRIVILEGED. */
+static int on_restart_device(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        const Connection *connection = userdata;
+        const Control *control = connection->control;
+        const char *instance, *part;
+        bool backend, frontend;
+        int r;
+
+        r = sd_bus_message_read(call, "ss", &instance, &part);
         if (r < 0)
                 return r;
-        return sd_bus_send(NULL, reply, NULL);
+        backend = *part == '\0' || strcmp(part, CONTROL_BACKEND) == 0;
+        frontend = *part == '\0' || strcmp(part, CONTROL_FRONTEND) == 0;
+        if (!backend && !frontend)
+                return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+                                        "a device has a backend and a frontend");
+        r = control->ops->restart(control->userdata, instance, backend, frontend);
+        return r < 0 ? restart_refused(r, instance, error) : sd_bus_reply_method_return(call, "");
+}
+
+static int get_version(sd_bus *bus _unused_, const char *path _unused_,
+                       const char *interface _unused_, const char *property _unused_,
+                       sd_bus_message *reply, void *userdata _unused_, sd_bus_error *error _unused_)
+{
+        return sd_bus_message_append(reply, "s", VERSION);
+}
+
+static int get_status(sd_bus *bus _unused_, const char *path _unused_,
+                      const char *interface _unused_, const char *property _unused_,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *error _unused_)
+{
+        const Connection *connection = userdata;
+        const Control *control = connection->control;
+
+        return sd_bus_message_append(reply, "s", control->ops->status(control->userdata));
 }
 
 static const sd_bus_vtable control_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD("ListDevices", "", "a" CONTROL_DEVICE, on_list_devices,
-                      SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListDevices", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", devices),
+                                on_list_devices, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", text),
+                                on_get_metrics, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RestartDevice", SD_BUS_ARGS("s", device, "s", part),
+                                SD_BUS_NO_RESULT, on_restart_device, 0),
+        SD_BUS_SIGNAL_WITH_ARGS("DeviceChanged", SD_BUS_ARGS("a{sv}", device), 0),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Status", "s", get_status, 0, 0),
         SD_BUS_VTABLE_END,
 };
 
-static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_)
+/* busctl takes whatever it connects to for a message bus, and greets it as one. */
+static int on_hello(sd_bus_message *call, void *userdata _unused_, sd_bus_error *error _unused_)
 {
-        Control *control = userdata;
+        return sd_bus_reply_method_return(call, "s", ":1.0");
+}
 
-        g_ptr_array_remove_fast(control->connections, sd_bus_message_get_bus(message));
+static const sd_bus_vtable greeting_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD("Hello", "", "s", on_hello,
+                      SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_HIDDEN),
+        SD_BUS_VTABLE_END,
+};
+
+static int on_disconnected(sd_bus_message *message _unused_, void *userdata,
+                           sd_bus_error *error _unused_)
+{
+        Connection *connection = userdata;
+
+        g_ptr_array_remove_fast(connection->control->connections, connection);
         return 0;
 }
 
-static void connection_free(void *bus)
-{
-        sd_bus_close_unref(bus);
-}
-
-static int connection_new(Control *control, int fd)
+/* Makes the descriptor, which it owns from then on in any case, a bus of its own. */
+static int bus_open(Control *control, int fd, Connection *connection, sd_bus **ret_bus)
 {
         _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
         sd_id128_t id;
         int r;
 
         r = sd_bus_new(&bus);
-        if (r < 0)
+        if (r >= 0)
+                r = sd_bus_set_fd(bus, fd, fd);
+        if (r < 0) {
+                close(fd);
                 return r;
-        r = sd_bus_set_fd(bus, fd, fd);
-        if (r < 0)
-                return r;
-        /* The bus owns the descriptor from here on. */
-        fd = -1;
-        r = sd_id128_randomize(&id);
+        }
+        /* sd-bus would wait at our end until each client has read everything. */
+        r = sd_bus_set_close_on_exit(bus, false);
+        if (r >= 0)
+                r = sd_id128_randomize(&id);
         if (r >= 0)
                 r = sd_bus_set_server(bus, true, id);
         if (r >= 0)
@@ -95,34 +222,86 @@ static int connection_new(Control *control, int fd)
                 r = sd_bus_attach_event(bus, control->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
                 r = sd_bus_add_object_vtable(bus, NULL, CONTROL_PATH, CONTROL_NAME, control_vtable,
-                                             control);
+                                             connection);
+        if (r >= 0)
+                r = sd_bus_add_object_vtable(bus, NULL, "/org/freedesktop/DBus",
+                                             "org.freedesktop.DBus", greeting_vtable, NULL);
         if (r >= 0)
                 r = sd_bus_match_signal_async(bus, NULL, "org.freedesktop.DBus.Local", NULL,
                                               "org.freedesktop.DBus.Local", "Disconnected",
-                                              on_disconnected, NULL, control);
+                                              on_disconnected, NULL, connection);
         if (r < 0)
                 return r;
-        g_ptr_array_add(control->connections, steal_pointer(bus));
+        *ret_bus = steal_pointer(bus);
         return 0;
+}
+
+static bool connection_is_one_too_many(const Control *control, bool is_root)
+{
+        unsigned int n = 0;
+
+        for (guint i = 0; i < control->connections->len; i++) {
+                const Connection *other = g_ptr_array_index(control->connections, i);
+
+                n += other->is_root == is_root;
+        }
+        return n >= CONNECTIONS_MAX;
 }
 
 static int on_connection(sd_event_source *source _unused_, int listener, uint32_t events _unused_,
                          void *userdata)
 {
+        struct ucred peer = { .uid = (uid_t)-1 };
+        socklen_t size = sizeof(peer);
         Control *control = userdata;
+        Connection *connection;
         int fd, r;
 
         fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
                 return 0;
-        if (control->connections->len == CONNECTIONS_MAX) {
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+            connection_is_one_too_many(control, peer.uid == 0)) {
                 close(fd);
                 return 0;
         }
-        r = connection_new(control, fd);
-        if (r < 0)
+        connection = g_new0(Connection, 1);
+        connection->control = control;
+        connection->is_root = peer.uid == 0;
+        r = bus_open(control, fd, connection, &connection->bus);
+        if (r < 0) {
                 log_warning(NULL, "cannot serve a control connection: %s, ignoring", strerror(-r));
+                g_free(connection);
+                return 0;
+        }
+        g_ptr_array_add(control->connections, connection);
         return 0;
+}
+
+static int connection_announce(Connection *connection, const DeviceReport *report)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+        int r;
+
+        r = sd_bus_message_new_signal(connection->bus, &signal, CONTROL_PATH, CONTROL_NAME,
+                                      "DeviceChanged");
+        if (r >= 0)
+                r = report_append(signal, report);
+        return r < 0 ? r : sd_bus_send(connection->bus, signal, NULL);
+}
+
+void control_announce(Control *control, const DeviceReport *report)
+{
+        /* From the end, as one that is dropped leaves its place to the last. */
+        for (guint i = control->connections->len; i > 0; i--) {
+                Connection *connection = g_ptr_array_index(control->connections, i - 1);
+
+                if (connection_drop_slow(connection, SIGNALS_WAITING_MAX))
+                        continue;
+                /* One that is just going says so by itself. */
+                if (connection_announce(connection, report) == -ENOMEM)
+                        log_warning(NULL, "no memory to announce a device's state, ignoring");
+        }
 }
 
 /* Returns the listening socket or a negative errno. An earlier orchestrator left its own behind. */
@@ -138,13 +317,17 @@ static int socket_listen(int rundir)
                  rundir);
         if (unlinkat(rundir, CONTROL_SOCKET, 0) < 0 && errno != ENOENT)
                 return -errno;
-        if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-            listen(fd, CONNECTIONS_MAX) < 0)
+        if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+                return -errno;
+        /* The folder says who gets here. */
+        if (fchmodat(rundir, CONTROL_SOCKET, 0666, 0) < 0)
+                return -errno;
+        if (listen(fd, CONNECTIONS_MAX) < 0)
                 return -errno;
         return steal_fd(&fd);
 }
 
-int control_new(sd_event *event, int rundir, ControlList *list, void *userdata,
+int control_new(sd_event *event, int rundir, const ControlOps *ops, void *userdata,
                 Control **ret_control)
 {
         Control *control;
@@ -156,7 +339,7 @@ int control_new(sd_event *event, int rundir, ControlList *list, void *userdata,
 
         control = g_new0(Control, 1);
         control->event = sd_event_ref(event);
-        control->list = list;
+        control->ops = ops;
         control->userdata = userdata;
         control->connections = g_ptr_array_new_with_free_func(connection_free);
         r = sd_event_add_io(event, &control->listener, fd, EPOLLIN, on_connection, control);

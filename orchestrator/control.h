@@ -1,33 +1,43 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Answers xen-virtioctl over the control socket (common/control.h). Only looks, never changes. */
+/*
+ * Answers xen-virtioctl over the control socket (common/control.h). Whoever gets to the socket may
+ * look; only root may change anything. A client that does not read what it is sent is dropped.
+ */
 
-#include <stdint.h>
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "common/macros.h"
+#include "orchestrator/device-report.h"
 
 typedef struct Control Control;
 
-/* One device, as it is told to people and programs. The texts live during the call. */
-typedef struct DeviceReport {
-        const char *instance;
-        uint16_t domid;
-        const char *domain;
-        uint32_t device_id;
-        const char *state;
-        uint64_t base;
-        uint16_t server;
-        const char *error; /* NULL if nothing is wrong */
-} DeviceReport;
-
 typedef void ControlVisitor(void *argument, const DeviceReport *report);
 
-/* Has to call the visitor for each device. */
-typedef void ControlList(void *userdata, ControlVisitor *visit, void *argument);
+/* What the connections ask for. */
+typedef struct ControlOps {
+        /* Has to call the visitor for each device. The texts of a report live during the call. */
+        void (*list)(void *userdata, ControlVisitor *visit, void *argument);
+
+        /* Returns the text format of Prometheus; the caller frees it. */
+        char *(*metrics)(void *userdata);
+
+        /* Returns how things are, in one line that lives until the next change. */
+        const char *(*status)(void *userdata);
+
+        /*
+         * Starts the device's backend, frontend, or both anew. Returns 0, long before that is done;
+         * -ENODEV if there is no such device; -EBUSY if it is ending; -ENOTCONN without systemd.
+         */
+        int (*restart)(void *userdata, const char *instance, bool backend, bool frontend);
+} ControlOps;
 
 /* Listens in the folder rundir. Returns 0 or a negative errno. */
-int control_new(sd_event *event, int rundir, ControlList *list, void *userdata,
+int control_new(sd_event *event, int rundir, const ControlOps *ops, void *userdata,
                 Control **ret_control) _warn_unused_;
 Control *control_free(Control *control);
+
+/* Tells all connections that the device has got another state. */
+void control_announce(Control *control, const DeviceReport *report);

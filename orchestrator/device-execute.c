@@ -57,6 +57,8 @@ static int device_take(Device *device)
         g_strlcpy(launch.uuid, spec->uuid, sizeof(launch.uuid));
         r = claims_take(services->claims, device->name.domid, launch.base, &launch.server);
         msec = device_msec_since_seen(device);
+        if (r >= 0)
+                histogram_add(services->claim_times, (uint64_t)(msec * (double)USEC_PER_MSEC));
         device_introduce(device);
         if (r < 0)
                 return r;

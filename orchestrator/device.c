@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/device-id.h"
 #include "orchestrator/clock.h"
+#include "orchestrator/run-state.h"
 
 /* Actions in one go; a device needs four to come and four to go. */
 #define ACTIONS_MAX 16
@@ -34,6 +36,7 @@ void device_set_state(Device *device, DeviceState state)
         device_log(device, LOG_DEBUG, NULL, 0, "%s -> %s", device_states[device->state],
                    device_states[state]);
         device->state = state;
+        device->services->changed(device->services->userdata, device);
 }
 
 void device_enqueue(Device *device, bool read)
@@ -85,7 +88,7 @@ static void device_follow_unit(Device *device, Unit *unit, UnitPhase *phase, Res
         if (*phase == UNIT_UP && before != UNIT_UP)
                 restart_note_healthy(restart, clock_now_usec());
         if (!device->claimed || device->stop_requested || *phase != UNIT_DOWN ||
-            before == UNIT_DOWN || before == UNIT_UNKNOWN)
+            before == UNIT_DOWN || before == UNIT_UNKNOWN || restart_take_order(restart))
                 return;
 
         restart_note_failure(restart, clock_now_usec(), g_random_int());
@@ -200,22 +203,38 @@ void device_retry(Device *device)
 {
         if (device->state != DEVICE_FAILED)
                 return;
-        device->backend_restart = (Restart){ 0 };
+        restart_forget(&device->backend_restart);
         device_enqueue(device, false);
 }
 
 void device_describe(const Device *device, DeviceReport *ret_report)
 {
+        const uint32_t id = device_type(device);
+        const char *type = device_id_name(id);
+
         *ret_report = (DeviceReport){
                 .instance = device->instance,
                 .domid = device->name.domid,
                 .domain = device->spec ? device->spec->domain : NULL,
-                .device_id = device_type(device),
+                .type = type ? type : "other",
+                .device_id = id,
                 .state = device_states[device->state],
                 .base = device->launch.base,
                 .server = device->launch.server,
-                .error = device->error,
+                .memory_kib = device->launch.grant_usage ? 0 : device->launch.memory_kib,
+                .problem = device->error,
+                .backend_restarts = device->backend_restart.n_ends,
+                .frontend_restarts = device->frontend_restart.n_ends,
         };
+}
+
+void device_read_counters(const Device *device, Counters *counters)
+{
+        _cleanup_fd_ int folder = run_state_open(device->services->rundir, &device->name);
+
+        /* A frontend that counts nothing, or nothing that we understand, has counted nothing. */
+        if (folder < 0 || counters_read(folder, counters) < 0)
+                *counters = (Counters){ 0 };
 }
 
 /* Whether the claim is in the domain that has the number now. */
@@ -320,6 +339,37 @@ static void device_set_timer(Device *device, uint64_t wake_usec)
                               USEC_PER_MSEC, device_on_timer, device);
         if (r < 0)
                 device_log(device, LOG_ERR, NULL, r, "cannot set a timer: %m");
+}
+
+static void process_restart(Unit *unit, Restart *restart)
+{
+        restart_forget(restart);
+        if (unit_phase(unit) == UNIT_DOWN)
+                return;
+        unit_stop(unit);
+        if (unit_phase(unit) == UNIT_STOPPING)
+                restart_note_order(restart);
+}
+
+int device_restart(Device *device, bool backend, bool frontend)
+{
+        if (device->stop_requested || (device->wish != WISH_SERVE && device->wish != WISH_UNCLEAR))
+                return -EBUSY;
+        if (unit_phase(device->backend) == UNIT_UNKNOWN)
+                return -ENOTCONN;
+        device_log(device, LOG_NOTICE, NULL, 0, "is started anew, as asked: %s%s%s",
+                   backend ? "backend" : "", backend && frontend ? " and " : "",
+                   frontend ? "frontend" : "");
+        restart_forget(&device->claim_restart);
+        if (device->claimed) {
+                if (backend)
+                        process_restart(device->backend, &device->backend_restart);
+                if (frontend)
+                        process_restart(device->frontend, &device->frontend_restart);
+                device_set_state(device, DEVICE_CLAIMED);
+        }
+        device_enqueue(device, true);
+        return 0;
 }
 
 bool device_reconcile(Device *device)

@@ -27,7 +27,8 @@
 #include "common/launch.h"
 #include "orchestrator/claim.h"
 #include "orchestrator/configuration.h"
-#include "orchestrator/control.h"
+#include "orchestrator/device-report.h"
+#include "orchestrator/histogram.h"
 #include "orchestrator/node-set.h"
 #include "orchestrator/reconcile.h"
 #include "orchestrator/store.h"
@@ -54,12 +55,16 @@ typedef struct DeviceServices {
         Configuration *configuration; /* another one after a reload */
         int rundir;                   /* RUN_DIRECTORY */
         int unitdir;                  /* DROPIN_UNIT_DIRECTORY */
+        Histogram *claim_times;
 
         /* Asks for device_reconcile(), after device_update() if the nodes have to be read again. */
         void (*enqueue)(void *userdata, Device *device, bool read);
 
         /* The device's place among its guest's of its type, as for guest_file_find(). */
         int (*order)(void *userdata, const Device *device);
+
+        /* Told of each new state. */
+        void (*changed)(void *userdata, const Device *device);
         void *userdata;
 } DeviceServices;
 
@@ -81,14 +86,25 @@ uint32_t device_type(const Device *device);
 /* The configuration has changed: what could not be started is tried at once. */
 void device_retry(Device *device);
 
-/* How the device is, for people; the texts live as long as the device stays as it is. */
+/*
+ * How the device is, for people; the texts live as long as the device stays as it is. The counters
+ * are left out: device_read_counters() fetches them from the frontend's file, if it has one.
+ */
 void device_describe(const Device *device, DeviceReport *ret_report);
+void device_read_counters(const Device *device, Counters *counters);
 
 /*
  * Takes over the nodes, and whether the domain lives. Then claims the range if the nodes ask for
  * it: that has no time to wait for anything else.
  */
 void device_update(Device *device, const NodeSet *nodes, bool domain_exists);
+
+/*
+ * Has the backend, the frontend or both started anew, also if they wait for the time of their next
+ * try; reconcile() finds them down and starts them in its order. Returns 0; -EBUSY if the device is
+ * ending; -ENOTCONN if systemd cannot be told.
+ */
+int device_restart(Device *device, bool backend, bool frontend) _warn_unused_;
 
 /* Does what there is to do. Returns false if the device is history and should be freed. */
 bool device_reconcile(Device *device);

@@ -13,9 +13,9 @@
 #include "common/log.h"
 #include "orchestrator/clock.h"
 #include "orchestrator/control.h"
+#include "orchestrator/device-table.h"
 #include "orchestrator/device.h"
 #include "orchestrator/dropin.h"
-#include "orchestrator/guest-order.h"
 #include "orchestrator/paths.h"
 #include "orchestrator/run-state.h"
 
@@ -33,23 +33,10 @@ struct Manager {
         bool list_due, domains_due;
         uint64_t list_seen_usec;
 
+        Histogram claim_times;
         bool ready; /* the first pass is over */
         char *status;
 };
-
-static guint name_hash(const void *key)
-{
-        const DeviceName *name = key;
-
-        return (name->domid * 31U + (guint)name->kind) * 31U + name->devid;
-}
-
-static gboolean name_equal(const void *a, const void *b)
-{
-        const DeviceName *x = a, *y = b;
-
-        return x->domid == y->domid && x->kind == y->kind && x->devid == y->devid;
-}
 
 static void manager_schedule(Manager *manager)
 {
@@ -215,24 +202,8 @@ static void manager_reconcile(Manager *manager, Device *device)
 /* One line for people: "systemctl status xen-virtiod" shows it. */
 static void manager_report(Manager *manager)
 {
-        g_autoptr(GHashTable) guests = g_hash_table_new(NULL, NULL);
-        unsigned int n_devices = 0, n_failed = 0, n_guests;
-        GHashTableIter iter;
-        Device *device;
-        char *status;
+        char *status = device_table_describe(manager->devices);
 
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
-                if (device_state(device) == DEVICE_RELEASED)
-                        continue;
-                n_devices++;
-                n_failed += device_state(device) == DEVICE_FAILED;
-                g_hash_table_add(guests, GUINT_TO_POINTER(device_name(device)->domid));
-        }
-        n_guests = g_hash_table_size(guests);
-        status = g_strdup_printf("%u device%s for %u guest%s%s", n_devices,
-                                 n_devices == 1 ? "" : "s", n_guests, n_guests == 1 ? "" : "s",
-                                 n_failed > 0 ? ", some of them failed" : "");
         if (!manager->ready || g_strcmp0(status, manager->status) != 0)
                 sd_notifyf(0, "%sSTATUS=%s", manager->ready ? "" : "READY=1\n", status);
         manager->ready = true;
@@ -299,34 +270,64 @@ static void manager_on_found(void *userdata, const DeviceName *name, const Launc
                 run_state_remove(manager->services.rundir, name);
 }
 
-/* For xen-virtioctl. What is released is history, though its nodes may still be there. */
+/* What xen-virtioctl asks for. */
+
 static void manager_visit(void *userdata, ControlVisitor *visit, void *argument)
 {
+        const Manager *manager = userdata;
+
+        device_table_visit(manager->devices, visit, argument);
+}
+
+static char *manager_metrics(void *userdata)
+{
+        const Manager *manager = userdata;
+
+        return device_table_metrics(manager->devices, &manager->claim_times);
+}
+
+static const char *manager_status(void *userdata)
+{
+        const Manager *manager = userdata;
+
+        return manager->status ? manager->status : "starting";
+}
+
+static int manager_restart(void *userdata, const char *instance, bool backend, bool frontend)
+{
         Manager *manager = userdata;
-        GHashTableIter iter;
         Device *device;
+        DeviceName name;
 
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
-                DeviceReport report;
+        if (device_name_parse(instance, &name) < 0)
+                return -ENODEV;
+        device = g_hash_table_lookup(manager->devices, &name);
+        if (!device || device_state(device) == DEVICE_RELEASED)
+                return -ENODEV;
+        return device_restart(device, backend, frontend);
+}
 
-                device_describe(device, &report);
-                if (device_state(device) != DEVICE_RELEASED)
-                        visit(argument, &report);
-        }
+static const ControlOps control_ops = {
+        .list = manager_visit,
+        .metrics = manager_metrics,
+        .status = manager_status,
+        .restart = manager_restart,
+};
+
+static void manager_on_changed(void *userdata, const Device *device)
+{
+        Manager *manager = userdata;
+        DeviceReport report;
+
+        device_describe(device, &report);
+        control_announce(manager->control, &report);
 }
 
 static int manager_order(void *userdata, const Device *device)
 {
-        GuestOrder order = guest_order_begin(device_name(device), device_type(device));
-        Manager *manager = userdata;
-        GHashTableIter iter;
-        Device *other;
+        const Manager *manager = userdata;
 
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&other))
-                guest_order_count(&order, device_name(other), device_type(other));
-        return order.order;
+        return device_table_order(manager->devices, device);
 }
 
 static void manager_on_problem(void *userdata _unused_, const char *problem)
@@ -363,8 +364,7 @@ static int manager_open(Manager *manager)
         if (services->unitdir < 0)
                 return services->unitdir;
         services->configuration = configuration_load("", manager_on_problem, NULL);
-        r = control_new(manager->event, services->rundir, manager_visit, manager,
-                        &manager->control);
+        r = control_new(manager->event, services->rundir, &control_ops, manager, &manager->control);
         if (r < 0) {
                 log_error_errno(NULL, r, "cannot listen for xen-virtioctl: %m");
                 return r;
@@ -417,14 +417,16 @@ int manager_new(sd_event *event, Manager **ret_manager)
         int r;
 
         manager->event = sd_event_ref(event);
-        manager->devices = g_hash_table_new(name_hash, name_equal);
+        manager->devices = device_table_new();
         manager->queue = g_hash_table_new(NULL, NULL);
         manager->services = (DeviceServices){
                 .event = event,
                 .rundir = -1,
                 .unitdir = -1,
+                .claim_times = &manager->claim_times,
                 .enqueue = manager_enqueue,
                 .order = manager_order,
+                .changed = manager_on_changed,
                 .userdata = manager,
         };
         r = manager_open(manager);

@@ -30,5 +30,28 @@ void restart_note_failure(Restart *restart, uint64_t now_usec, uint32_t random)
         delay += delay * (random % (JITTER_PERCENT * 1000 + 1)) / (100 * 1000);
 
         restart->failures++;
+        restart->n_ends++;
         restart->not_before = now_usec + delay;
+}
+
+void restart_forget(Restart *restart)
+{
+        restart->failures = 0;
+        restart->not_before = 0;
+}
+
+void restart_note_order(Restart *restart)
+{
+        restart_forget(restart);
+        restart->healthy_since = 0;
+        restart->ordered = true;
+}
+
+bool restart_take_order(Restart *restart)
+{
+        bool ordered = restart->ordered;
+
+        restart->ordered = false;
+        restart->n_ends += ordered;
+        return ordered;
 }

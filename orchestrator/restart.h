@@ -9,6 +9,7 @@
  * Pure: the time and the random number are parameters.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "orchestrator/clock.h"
@@ -22,6 +23,8 @@ typedef struct Restart {
         unsigned int failures;  /* in a row */
         uint64_t healthy_since; /* 0: not healthy */
         uint64_t not_before;    /* when the next try may start */
+        uint32_t n_ends;        /* all failures, and ends that were ordered */
+        bool ordered;           /* its next end is no failure */
 } Restart;
 
 /* It works, from now on. */
@@ -29,3 +32,12 @@ void restart_note_healthy(Restart *restart, uint64_t now_usec);
 
 /* It failed. random is any number; the same one gives the same delay. */
 void restart_note_failure(Restart *restart, uint64_t now_usec, uint32_t random);
+
+/* The past is forgotten: the next try may start at once. */
+void restart_forget(Restart *restart);
+
+/* It was told to end, only to be started again at once. */
+void restart_note_order(Restart *restart);
+
+/* It has ended. Returns whether it was told to, and forgets that: else it is a failure. */
+bool restart_take_order(Restart *restart);

@@ -36,7 +36,7 @@ static DIR *dir_open(int dirfd)
         return dir;
 }
 
-static int folder_open(int rundir, const DeviceName *name)
+int run_state_open(int rundir, const DeviceName *name)
 {
         char instance[DEVICE_INSTANCE_MAX];
         int fd;
@@ -54,7 +54,7 @@ static int folder_read(int rundir, const DeviceName *name, Launch *ret_launch)
         const char *key;
         int r;
 
-        fd = folder_open(rundir, name);
+        fd = run_state_open(rundir, name);
         if (fd < 0)
                 return fd;
         r = launch_read(fd, ret_launch, &key);
@@ -92,7 +92,7 @@ int run_state_list(int rundir, RunStateFound *found, void *userdata)
 
 bool run_state_is_claimed(int rundir, const DeviceName *name)
 {
-        _cleanup_fd_ int fd = folder_open(rundir, name);
+        _cleanup_fd_ int fd = run_state_open(rundir, name);
 
         return fd >= 0 && faccessat(fd, LAUNCH_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
@@ -105,7 +105,7 @@ int run_state_create(int rundir, const DeviceName *name, const Launch *launch)
         device_name_instance(name, instance);
         if (mkdirat(rundir, instance, FOLDER_MODE) < 0 && errno != EEXIST)
                 return -errno;
-        fd = folder_open(rundir, name);
+        fd = run_state_open(rundir, name);
         if (fd < 0)
                 return fd;
         /* Whatever the umask is. */
@@ -118,7 +118,7 @@ int run_state_create(int rundir, const DeviceName *name, const Launch *launch)
 
 void run_state_remove_socket(int rundir, const DeviceName *name)
 {
-        _cleanup_fd_ int fd = folder_open(rundir, name);
+        _cleanup_fd_ int fd = run_state_open(rundir, name);
 
         if (fd >= 0)
                 unlinkat(fd, BACKEND_SOCKET, 0);
@@ -156,7 +156,7 @@ int run_state_remove(int rundir, const DeviceName *name)
         int r;
 
         device_name_instance(name, instance);
-        fd = folder_open(rundir, name);
+        fd = run_state_open(rundir, name);
         if (fd < 0)
                 return fd == -ENOENT ? 0 : fd;
         frontend_folder_remove(fd);

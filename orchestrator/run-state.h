@@ -23,6 +23,9 @@ typedef void RunStateFound(void *userdata, const DeviceName *name, const Launch 
  */
 int run_state_list(int rundir, RunStateFound *found, void *userdata) _warn_unused_;
 
+/* Opens the device's folder. Returns a descriptor of the caller's, or a negative errno. */
+int run_state_open(int rundir, const DeviceName *name) _warn_unused_;
+
 /* Whether there is a launch file, readable or not. */
 bool run_state_is_claimed(int rundir, const DeviceName *name);
 

@@ -113,6 +113,7 @@ typedef struct Fixture {
         Store store;
         Units units;
         DeviceServices services;
+        Histogram claim_times;
         Device *devices[2]; /* a network card and a file system */
         Device *queued;     /* the last one that asked for a look */
 } Fixture;
@@ -127,6 +128,10 @@ static void on_enqueue(void *userdata, Device *device, bool read G_GNUC_UNUSED)
         Fixture *fixture = userdata;
 
         fixture->queued = device;
+}
+
+static void on_changed(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED)
+{
 }
 
 static int on_order(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED)
@@ -193,8 +198,10 @@ static void fixture_set_up(Fixture *fixture, const void *data)
                 .rundir = folder_open(fixture, "run"),
                 .unitdir = folder_open(fixture, "units"),
                 .configuration = configuration_load(fixture->root, on_problem, NULL),
+                .claim_times = &fixture->claim_times,
                 .enqueue = on_enqueue,
                 .order = on_order,
+                .changed = on_changed,
                 .userdata = fixture,
         };
         g_assert_cmpint(sd_event_default(&fixture->services.event), >=, 0);

@@ -89,6 +89,23 @@ static void test_short_health_does_not_forget(void)
         g_assert_cmpuint(restart.not_before, ==, 61 * USEC_PER_SEC - 1 + 800 * USEC_PER_MSEC);
 }
 
+/* An end that was ordered is no failure, once; the past is forgotten with it. */
+static void test_order(void)
+{
+        Restart restart = { 0 };
+
+        for (unsigned int i = 0; i < 3; i++)
+                restart_note_failure(&restart, 1, JITTER_NONE);
+        restart_note_order(&restart);
+        g_assert_cmpuint(restart.not_before, ==, 0);
+        g_assert_true(restart_take_order(&restart));
+        g_assert_false(restart_take_order(&restart));
+        g_assert_cmpuint(restart.n_ends, ==, 4);
+        restart_note_failure(&restart, 1, JITTER_NONE);
+        g_assert_cmpuint(restart.not_before, ==, 1 + 100 * USEC_PER_MSEC);
+        g_assert_cmpuint(restart.n_ends, ==, 5);
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
@@ -98,5 +115,6 @@ int main(int argc, char **argv)
         g_test_add_func("/restart/never-given-up", test_never_given_up);
         g_test_add_func("/restart/health-forgets", test_health_forgets);
         g_test_add_func("/restart/short-health-does-not-forget", test_short_health_does_not_forget);
+        g_test_add_func("/restart/order", test_order);
         return g_test_run();
 }

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "orchestrator/host-facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/macros.h"
+
+/* More than the configuration of any kernel. */
+#define FILE_LIMIT (1024 * 1024)
+
+/* The text of a file without the white space at its end; NULL if there is none. */
+static char *read_text(int root, const char *path)
+{
+        _cleanup_fd_ int fd = openat(root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        GString *text;
+        char part[4096];
+        ssize_t n = -1;
+
+        if (fd < 0)
+                return NULL;
+        text = g_string_new(NULL);
+        while (text->len < FILE_LIMIT && (n = read(fd, part, sizeof(part))) > 0)
+                g_string_append_len(text, part, n);
+        if (n < 0) {
+                g_string_free(text, TRUE);
+                return NULL;
+        }
+        return g_strchomp(g_string_free(text, FALSE));
+}
+
+static char *read_version(int root)
+{
+        g_autofree char *major = read_text(root, "sys/hypervisor/version/major");
+        g_autofree char *minor = read_text(root, "sys/hypervisor/version/minor");
+        g_autofree char *extra = read_text(root, "sys/hypervisor/version/extra");
+
+        if (!major || !minor)
+                return NULL;
+        return g_strdup_printf("%s.%s%s", major, minor, extra ? extra : "");
+}
+
+/* Where distributions put it, and where a kernel that is told to shows it itself. */
+static char *read_config(int root, const char *release)
+{
+        g_autofree char *boot = g_strdup_printf("boot/config-%s", release);
+        g_autofree char *modules = g_strdup_printf("lib/modules/%s/config", release);
+        char *text = read_text(root, boot);
+
+        return text ? text : read_text(root, modules);
+}
+
+static uint64_t read_memory(int root)
+{
+        g_autofree char *text = read_text(root, "proc/meminfo");
+        const char *line = text ? strstr(text, "MemTotal:") : NULL;
+        unsigned long long kib = 0;
+
+        return line && sscanf(line, "MemTotal: %15llu kB", &kib) == 1 ? kib : 0;
+}
+
+static bool exists(int root, const char *path)
+{
+        return faccessat(root, path, F_OK, 0) == 0;
+}
+
+void host_facts_read(int root, HostFacts *facts)
+{
+        g_autofree char *hotplug = NULL;
+
+        facts->hypervisor = read_text(root, "sys/hypervisor/type");
+        facts->xen_version = read_version(root);
+        facts->capabilities = read_text(root, "proc/xen/capabilities");
+        facts->config = read_config(root, facts->kernel_release);
+        facts->memory_kib = read_memory(root);
+        hotplug = read_text(root, "proc/sys/xen/balloon/hotplug_unpopulated");
+        facts->hotplug_unpopulated = g_strcmp0(hotplug, "1") == 0;
+        facts->has_privcmd = exists(root, "dev/xen/privcmd");
+        facts->has_evtchn = exists(root, "dev/xen/evtchn");
+        facts->has_gntdev = exists(root, "dev/xen/gntdev");
+        facts->has_xenbus = exists(root, "dev/xen/xenbus");
+}
+
+void host_facts_clear(HostFacts *facts)
+{
+        g_free(facts->hypervisor);
+        g_free(facts->xen_version);
+        g_free(facts->capabilities);
+        g_free(facts->config);
+        g_free(facts->kernel_release);
+        g_free(facts->systemd_version);
+        g_free(facts->libraries);
+        g_free(facts->daemon_version);
+        *facts = (HostFacts){ 0 };
+}
+
+bool host_facts_has_option(const HostFacts *facts, const char *option)
+{
+        g_autofree char *line = g_strdup_printf("CONFIG_%s=y", option);
+        const size_t length = strlen(line);
+        const char *found = facts->config;
+
+        for (; found && (found = strstr(found, line)); found += length) {
+                if ((found == facts->config || found[-1] == '\n') &&
+                    (found[length] == '\n' || found[length] == '\0'))
+                        return true;
+        }
+        return false;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/macros.h"
+#include "orchestrator/diagnosis.h"
+
+#define MIB 1024
+
+/* A host with which nothing is wrong. */
+static const HostFacts good = {
+        .hypervisor = (char *)"xen",
+        .xen_version = (char *)"4.20.3",
+        .capabilities = (char *)"control_d",
+        .config =
+                (char *)"CONFIG_XEN=y\nCONFIG_XEN_PRIVCMD_EVENTFD=y\nCONFIG_XEN_UNPOPULATED_ALLOC=y",
+        .memory_kib = 1024 * MIB,
+        .has_privcmd = true,
+        .has_evtchn = true,
+        .has_gntdev = true,
+        .has_xenbus = true,
+        .kernel_release = (char *)"6.12.9",
+        .systemd_version = (char *)"252.39-1~deb12u1",
+        .ioreq_servers = 0,
+        .daemon_version = (char *)"0.1.0",
+};
+
+/* The worst that is found about a subject; -1: it is not spoken of. */
+static int worst_of(const GArray *findings, const char *subject)
+{
+        int worst = -1;
+
+        for (guint i = 0; i < findings->len; i++) {
+                const Finding *finding = &g_array_index(findings, Finding, i);
+
+                if (strcmp(finding->subject, subject) == 0)
+                        worst = MAX(worst, (int)finding->level);
+                /* What is wrong comes with what to do. */
+                g_assert_true(finding->level == FINDING_OK || finding->advice);
+        }
+        return worst;
+}
+
+static int examine(const HostFacts *facts, const char *subject)
+{
+        g_autoptr(GArray) findings = diagnosis_make(facts, NULL, 0);
+
+        return worst_of(findings, subject);
+}
+
+static void test_good(void)
+{
+        g_autoptr(GArray) findings = diagnosis_make(&good, NULL, 0);
+
+        for (guint i = 0; i < findings->len; i++)
+                g_assert_cmpint(g_array_index(findings, Finding, i).level, ==, FINDING_OK);
+        g_assert_cmpint(worst_of(findings, "devices"), ==, -1);
+}
+
+static void test_bad(void)
+{
+#define CASE(change, subject, level)                                                               \
+        do {                                                                                       \
+                HostFacts facts = good;                                                            \
+                                                                                                   \
+                facts.change;                                                                      \
+                g_assert_cmpint(examine(&facts, subject), ==, level);                              \
+        } while (0)
+
+        CASE(hypervisor = NULL, "Xen", FINDING_ERROR);
+        CASE(hypervisor = (char *)"kvm", "Xen", FINDING_ERROR);
+        CASE(xen_version = NULL, "Xen", FINDING_OK);
+        CASE(capabilities = NULL, "domain", FINDING_WARNING);
+        CASE(capabilities = (char *)"", "domain", FINDING_OK);
+        CASE(has_privcmd = false, "devices", FINDING_ERROR);
+        CASE(has_evtchn = false, "devices", FINDING_ERROR);
+        CASE(has_xenbus = false, "devices", FINDING_ERROR);
+        CASE(has_gntdev = false, "devices", FINDING_WARNING);
+        CASE(ioreq_servers = -ENOSYS, "IOREQ servers", FINDING_ERROR);
+        CASE(ioreq_servers = -EOPNOTSUPP, "IOREQ servers", FINDING_ERROR);
+        CASE(ioreq_servers = -EPERM, "IOREQ servers", FINDING_ERROR);
+        CASE(ioreq_servers = -ENOENT, "IOREQ servers", FINDING_ERROR);
+        CASE(config = NULL, "kernel", FINDING_WARNING);
+        CASE(config = (char *)"CONFIG_XEN=y", "memory", FINDING_WARNING);
+        CASE(config = (char *)"# CONFIG_XEN_UNPOPULATED_ALLOC=y", "memory", FINDING_WARNING);
+        CASE(config = NULL, "memory", -1);
+        CASE(systemd_version = NULL, "systemd", FINDING_WARNING);
+        CASE(systemd_version = (char *)"251", "systemd", FINDING_ERROR);
+        CASE(systemd_version = (char *)"257.13", "systemd", FINDING_OK);
+        CASE(daemon_version = NULL, "xen-virtiod", FINDING_ERROR);
+}
+
+static const char *interrupts(const char *release, const char *config)
+{
+        g_autoptr(GArray) findings = NULL;
+        HostFacts facts = good;
+
+        facts.kernel_release = (char *)release;
+        facts.config = (char *)config;
+        findings = diagnosis_make(&facts, NULL, 0);
+        for (guint i = 0; i < findings->len; i++) {
+                const Finding *finding = &g_array_index(findings, Finding, i);
+
+                if (strcmp(finding->subject, "interrupts") == 0)
+                        return strstr(finding->text, "relayed by") ? "relay" : "irqfd";
+        }
+        return NULL;
+}
+
+static void test_interrupts(void)
+{
+        g_assert_cmpstr(interrupts("6.12.9", good.config), ==, "irqfd");
+        g_assert_cmpstr(interrupts("7.3.4", good.config), ==, "irqfd");
+        g_assert_cmpstr(interrupts("6.11.0", good.config), ==, "relay");
+        g_assert_cmpstr(interrupts("what", good.config), ==, "relay");
+        g_assert_cmpstr(interrupts("6.12.9", "CONFIG_XEN_PRIVCMD_EVENTFD_NOT=y"), ==, "relay");
+        g_assert_null(interrupts("6.12.9", NULL));
+}
+
+static void test_cost(void)
+{
+        /* 4 GiB: 16 MiB of tables, and 64 MiB of struct page or all of it again. */
+        g_assert_cmpuint(diagnosis_mapping_cost_kib(4096 * MIB, true), ==, 80 * MIB);
+        g_assert_cmpuint(diagnosis_mapping_cost_kib(4096 * MIB, false), ==, (16 + 4096) * MIB);
+        g_assert_cmpuint(diagnosis_mapping_cost_kib(0, false), ==, 0);
+        g_assert_cmpuint(diagnosis_mapping_cost_kib(UINT64_MAX, false), ==, UINT64_MAX / 1024);
+}
+
+/* Devices with grants map nothing, and two backends of a guest map it twice. */
+static void test_memory(void)
+{
+        DeviceReport reports[] = { { .memory_kib = 4096 * MIB },
+                                   { .memory_kib = 4096 * MIB },
+                                   { .memory_kib = 0 },
+                                   { .memory_kib = 4096 * MIB } };
+        g_autoptr(GArray) three = diagnosis_make(&good, reports, 3);
+        g_autoptr(GArray) four = diagnosis_make(&good, reports, 4);
+        HostFacts facts = good;
+        g_autoptr(GArray) little = NULL;
+
+        g_assert_cmpint(worst_of(three, "memory"), ==, FINDING_OK);
+        g_assert_cmpint(worst_of(four, "memory"), ==, FINDING_OK);
+        facts.memory_kib = 512 * MIB;
+        little = diagnosis_make(&facts, reports, 4);
+        g_assert_cmpint(worst_of(little, "memory"), ==, FINDING_WARNING);
+}
+
+static void test_problems(void)
+{
+        const DeviceReport reports[] = { { .problem = "" }, { .problem = "gone" }, { 0 } };
+        g_autoptr(GArray) findings = diagnosis_make(&good, reports, 3);
+
+        g_assert_cmpint(worst_of(findings, "xen-virtiod"), ==, FINDING_WARNING);
+}
+
+static void write_file(const char *root, const char *path, const char *text)
+{
+        g_autofree char *full = g_build_filename(root, path, NULL);
+        g_autofree char *folder = g_path_get_dirname(full);
+
+        g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
+        g_assert_true(g_file_set_contents(full, text, -1, NULL));
+}
+
+static void remove_all(const char *path)
+{
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        const char *name;
+
+        while (dir && (name = g_dir_read_name(dir))) {
+                g_autofree char *full = g_build_filename(path, name, NULL);
+
+                remove_all(full);
+        }
+        g_remove(path);
+}
+
+static void test_files(void)
+{
+        g_autofree char *folder = g_dir_make_tmp("test-diagnosis-XXXXXX", NULL);
+        _cleanup_(host_facts_clear) HostFacts facts = { .kernel_release = g_strdup("6.12.9") };
+        _cleanup_fd_ int root = open(folder, O_RDONLY | O_DIRECTORY);
+
+        write_file(folder, "sys/hypervisor/type", "xen\n");
+        write_file(folder, "sys/hypervisor/version/major", "4\n");
+        write_file(folder, "sys/hypervisor/version/minor", "20\n");
+        write_file(folder, "sys/hypervisor/version/extra", ".3-pre\n");
+        write_file(folder, "proc/xen/capabilities", "control_d\n");
+        write_file(folder, "proc/meminfo", "MemFree: 1 kB\nMemTotal:     524288 kB\n");
+        write_file(folder, "proc/sys/xen/balloon/hotplug_unpopulated", "1\n");
+        write_file(folder, "lib/modules/6.12.9/config", "CONFIG_A=y\n# CONFIG_B is not set\n");
+        write_file(folder, "dev/xen/privcmd", "");
+        host_facts_read(root, &facts);
+        remove_all(folder);
+
+        g_assert_cmpstr(facts.hypervisor, ==, "xen");
+        g_assert_cmpstr(facts.xen_version, ==, "4.20.3-pre");
+        g_assert_cmpstr(facts.capabilities, ==, "control_d");
+        g_assert_cmpuint(facts.memory_kib, ==, 524288);
+        g_assert_true(facts.hotplug_unpopulated);
+        g_assert_true(facts.has_privcmd);
+        g_assert_false(facts.has_evtchn);
+        g_assert_true(host_facts_has_option(&facts, "A"));
+        g_assert_false(host_facts_has_option(&facts, "B"));
+}
+
+/* Another kernel's configuration says nothing about ours. */
+static void test_no_files(void)
+{
+        g_autofree char *folder = g_dir_make_tmp("test-diagnosis-XXXXXX", NULL);
+        _cleanup_(host_facts_clear) HostFacts facts = { .kernel_release = g_strdup("6.12.9") };
+        _cleanup_fd_ int root = open(folder, O_RDONLY | O_DIRECTORY);
+
+        write_file(folder, "boot/config-6.1.0", "CONFIG_A=y\n");
+        write_file(folder, "proc/meminfo", "MemTotal: many kB\n");
+        write_file(folder, "sys/hypervisor/version/major", "4\n");
+        host_facts_read(root, &facts);
+        remove_all(folder);
+
+        g_assert_null(facts.hypervisor);
+        g_assert_null(facts.xen_version);
+        g_assert_null(facts.capabilities);
+        g_assert_null(facts.config);
+        g_assert_cmpuint(facts.memory_kib, ==, 0);
+        g_assert_false(facts.hotplug_unpopulated);
+        g_assert_false(host_facts_has_option(&facts, "A"));
+}
+
+int main(int argc, char **argv)
+{
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/diagnosis/good", test_good);
+        g_test_add_func("/diagnosis/bad", test_bad);
+        g_test_add_func("/diagnosis/interrupts", test_interrupts);
+        g_test_add_func("/diagnosis/cost", test_cost);
+        g_test_add_func("/diagnosis/memory", test_memory);
+        g_test_add_func("/diagnosis/problems", test_problems);
+        g_test_add_func("/diagnosis/files", test_files);
+        g_test_add_func("/diagnosis/no-files", test_no_files);
+        return g_test_run();
+}
