@@ -43,15 +43,10 @@ int counters_read(int dirfd, Counters *ret_counters)
         return 0;
 }
 
-int counters_map(int dirfd, CountersFile **ret_file)
+int counters_map(int fd, CountersFile **ret_file)
 {
-        _cleanup_fd_ int fd = dirfd < 0 ? memfd_create(COUNTERS_FILE, MFD_CLOEXEC)
-                                        : openat(dirfd, COUNTERS_FILE,
-                                                 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         CountersFile *file;
 
-        if (fd < 0)
-                return -errno;
         /* Allocated at once: a full file system shows now, and not as a signal later. */
         if (ftruncate(fd, sizeof(*file)) < 0 || fallocate(fd, 0, 0, sizeof(*file)) < 0)
                 return -errno;

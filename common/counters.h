@@ -3,8 +3,8 @@
 
 /*
  * What a device's frontend counts, in a file that the orchestrator reads for xen-virtioctl: they
- * share nothing else while the device runs. Each number only grows, also when a frontend takes over
- * from another, as long as the orchestrator's claim lives.
+ * share nothing else while the device runs. Each number goes on when a frontend takes over from
+ * another, as long as the orchestrator's claim lives.
  *
  * The frontend maps the file COUNTERS_FILE in its FRONTEND_FOLDER, and is its only writer. To the
  * orchestrator its content is a stranger's.
@@ -18,8 +18,8 @@
 #define COUNTERS_VERSION 1
 
 typedef struct Counters {
-        uint64_t requests;      /* of the guest's, that were answered */
-        uint64_t bad_requests;  /* of these: no plain access to the device's range */
+        uint64_t requests;      /* accesses of the guest's that were answered */
+        uint64_t bad_accesses;  /* of these: to no register, or of a wrong size */
         uint64_t kicks;         /* passed on to the backend; not those that the kernel served */
         uint64_t interrupts;    /* raised by the frontend; not by the kernel (irqfd) */
         uint64_t dropped_lines; /* not logged, because a limit was reached */
@@ -39,9 +39,9 @@ typedef struct CountersFile {
 int counters_read(int dirfd, Counters *ret_counters) _warn_unused_;
 
 /*
- * Maps the counters in the folder dirfd, which is a FRONTEND_FOLDER, and makes the file if it is
- * not there; what a former frontend has counted is gone on with. With -1 the counters have no file
- * and end with the process. Returns 0 or a negative errno; counters_unmap() gives them back.
+ * Maps the file, which may be new; it is open for reading and writing, and stays the caller's.
+ * What a former frontend has counted is gone on with. Returns 0 or a negative errno;
+ * counters_unmap() gives the mapping back.
  */
-int counters_map(int dirfd, CountersFile **ret_file) _warn_unused_;
+int counters_map(int fd, CountersFile **ret_file) _warn_unused_;
 void counters_unmap(CountersFile *file);

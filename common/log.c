@@ -92,6 +92,8 @@ bool log_limit_permit(LogLimit *limit, uint64_t now_usec)
         }
         if (limit->permitted >= LOG_LIMIT_LINES) {
                 limit->suppressed++;
+                if (limit->total)
+                        (*limit->total)++;
                 return false;
         }
         limit->permitted++;

@@ -54,6 +54,7 @@ typedef struct LogLimit {
         uint64_t window_start_usec;
         uint32_t permitted;
         uint64_t suppressed; /* since the last permitted line */
+        uint64_t *total;     /* of all that were suppressed, counted here too; NULL: nowhere */
 } LogLimit;
 
 #define LOG_LIMIT_LINES       10

@@ -164,7 +164,12 @@ MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret
 
 void device_answered(Device *device)
 {
+        Counters *counters = &device->counters->counters;
+
+        counters->requests++;
+        counters->bad_accesses = device->mmio->n_bad_accesses;
         while (device->kicks != 0) {
+                counters->kicks++;
                 notify_kick(device->notify, (uint16_t)__builtin_ctzll(device->kicks));
                 device->kicks &= device->kicks - 1;
         }

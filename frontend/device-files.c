@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "common/counters.h"
 #include "frontend/hypervisor.h"
 
 /* Those in FRONTEND_FOLDER. */
@@ -15,6 +16,7 @@ static const char *const names[_DEVICE_FILE_MAX] = {
         [DEVICE_FILE_STATE] = "state",
         [DEVICE_FILE_INFLIGHT] = "inflight",
         [DEVICE_FILE_STATUS] = STATUS_FILE,
+        [DEVICE_FILE_COUNTERS] = COUNTERS_FILE,
 };
 
 static int own_files_open(DeviceFiles *files)

@@ -20,6 +20,7 @@ typedef enum DeviceFile {
         DEVICE_FILE_STATE, /* this and the following: in FRONTEND_FOLDER, or without a name */
         DEVICE_FILE_INFLIGHT,
         DEVICE_FILE_STATUS,
+        DEVICE_FILE_COUNTERS,
         _DEVICE_FILE_MAX,
 } DeviceFile;
 
@@ -31,7 +32,7 @@ typedef struct DeviceFiles {
 
 #define DEVICE_FILES_NONE                                                                          \
         {                                                                                          \
-                .fds = { -1, -1, -1, -1, -1 }                                                      \
+                .fds = { -1, -1, -1, -1, -1, -1 }                                                  \
         }
 
 /*

@@ -6,6 +6,7 @@
  * driver's. Nothing else includes this.
  */
 
+#include "common/counters.h"
 #include "common/device-type.h"
 #include "common/log.h"
 #include "frontend/device-files.h"
@@ -29,6 +30,7 @@ struct Device {
 
         DeviceFiles files;
         DeviceState *state;
+        CountersFile *counters;
         VirtioMmio *mmio; /* in the state */
         Notify *notify;
         KernelNotify kernel_notify;

@@ -35,7 +35,9 @@ void device_interrupt(Device *device)
         if (r < 0) {
                 log_error_errno(&device->log, r, "cannot interrupt the guest: %m");
                 device_fail(device, r);
+                return;
         }
+        device->counters->counters.interrupts++;
 }
 
 /* The device cannot go on until the driver resets it; a driver that is up is told. */
@@ -350,6 +352,17 @@ static int state_open(Device *device)
         return 0;
 }
 
+static int counters_begin(Device *device)
+{
+        int r = counters_map(device->files.fds[DEVICE_FILE_COUNTERS], &device->counters);
+
+        if (r < 0)
+                return r;
+        device->driver_limit.total = &device->counters->counters.dropped_lines;
+        device->backend_limit.total = &device->counters->counters.dropped_lines;
+        return 0;
+}
+
 static int parts_open(Device *device, const NotifyProbe *probe)
 {
         VhostSessionParts session = {
@@ -365,6 +378,9 @@ static int parts_open(Device *device, const NotifyProbe *probe)
         int r;
 
         r = state_open(device);
+        if (r < 0)
+                return r;
+        r = counters_begin(device);
         if (r < 0)
                 return r;
         r = notify_new(device->event, backend_called, device, &device->notify);
@@ -426,7 +442,8 @@ int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device
                 return r;
         }
         fd_closep(&device->files.fds[DEVICE_FILE_LAUNCH]); /* it was read, */
-        fd_closep(&device->files.fds[DEVICE_FILE_STATE]);  /* and mapped */
+        fd_closep(&device->files.fds[DEVICE_FILE_STATE]);  /* and these were mapped */
+        fd_closep(&device->files.fds[DEVICE_FILE_COUNTERS]);
         *ret_device = device;
         return 0;
 }
@@ -441,6 +458,7 @@ Device *device_free(Device *device)
         vhost_session_free(device->session);
         notify_free(device->notify);
         device_state_unmap(device->state);
+        counters_unmap(device->counters);
         device_files_close(&device->files);
         sd_event_unref(device->event);
         free(device);

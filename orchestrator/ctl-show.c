@@ -38,8 +38,8 @@ static void print_counters(const DeviceReport *report)
 
         print_line("Restarts", "backend %" PRIu32 ", frontend %" PRIu32, report->backend_restarts,
                    report->frontend_restarts);
-        print_line("Requests", "%" PRIu64 ", of which bad %" PRIu64, counters->requests,
-                   counters->bad_requests);
+        print_line("Accesses", "%" PRIu64 ", of which bad %" PRIu64, counters->requests,
+                   counters->bad_accesses);
         print_line("Notifications", "%" PRIu64 " kicks, %" PRIu64 " interrupts by the frontend",
                    counters->kicks, counters->interrupts);
         if (counters->dropped_lines > 0)

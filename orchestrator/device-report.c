@@ -21,7 +21,7 @@ const ReportField report_fields[] = {
         FIELD("backend-restarts", 'u', backend_restarts),
         FIELD("frontend-restarts", 'u', frontend_restarts),
         FIELD("requests", 't', counters.requests),
-        FIELD("bad-requests", 't', counters.bad_requests),
+        FIELD("bad-accesses", 't', counters.bad_accesses),
         FIELD("kicks", 't', counters.kicks),
         FIELD("interrupts", 't', counters.interrupts),
         FIELD("dropped-lines", 't', counters.dropped_lines),

@@ -39,7 +39,7 @@ static void describe(char **words, DeviceReport *ret_report)
                 .server = 1,
                 .memory_kib = 196608,
                 .backend_restarts = 3,
-                .counters = { .requests = 70, .bad_requests = 2, .kicks = 20, .interrupts = 19 },
+                .counters = { .requests = 70, .bad_accesses = 2, .kicks = 20, .interrupts = 19 },
         };
 }
 

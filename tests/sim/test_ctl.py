@@ -115,7 +115,7 @@ def test_show(daemon):
     settle(daemon, 2)
     text = daemon.ctl("show", "5-disk-51712")
     assert "Guest: guest1 (domain 5)\n" in text
-    assert "Requests: 70, of which bad 2\n" in text
+    assert "Accesses: 70, of which bad 2\n" in text
     assert "xen-virtio-frontend@5-disk-51712.service\n" in text
     assert "Problem" not in text
     assert "Problem: the backend exited with status 1\n" in daemon.ctl("show", "10-disk-51712")

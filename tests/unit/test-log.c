@@ -41,6 +41,20 @@ static void test_limit_early(void)
         g_assert_false(log_limit_permit(&limit, 0));
 }
 
+/* What is suppressed is also counted where somebody else may look. */
+static void test_limit_total(void)
+{
+        uint64_t total = 100;
+        LogLimit limit = { .total = &total };
+
+        for (unsigned int i = 0; i < LOG_LIMIT_LINES; i++)
+                g_assert_true(log_limit_permit(&limit, 0));
+        g_assert_cmpuint(total, ==, 100);
+        g_assert_false(log_limit_permit(&limit, 0));
+        g_assert_false(log_limit_permit(&limit, 0));
+        g_assert_cmpuint(total, ==, 102);
+}
+
 static void log_child(void)
 {
         const LogContext context = { .device = "5-disk-51712", .domid = 5 };
@@ -71,6 +85,7 @@ int main(int argc, char *argv[])
         g_test_add_func("/log/limit", test_limit);
         g_test_add_func("/log/limit-rate", test_limit_rate);
         g_test_add_func("/log/limit-early", test_limit_early);
+        g_test_add_func("/log/limit-total", test_limit_total);
         g_test_add_func("/log/stderr", test_stderr);
         return g_test_run();
 }

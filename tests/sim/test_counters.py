@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a frontend counts for the orchestrator (common/counters.h)."""
+
+import struct
+import time
+
+import pytest
+
+from sim.guest import STATUS
+from sim.shared import Guest
+
+COUNTERS = struct.Struct("<IIQQQQQ")
+VERSION = 1
+WAIT = 5
+
+
+def counters(machine):
+    """The numbers: requests, bad accesses, kicks, interrupts, lines that were not logged."""
+    version, size, *numbers = COUNTERS.unpack((machine.folder / "frontend/counters").read_bytes())
+    assert (version, size) == (VERSION, COUNTERS.size)
+    return numbers
+
+
+def wait_counters(machine, is_met):
+    """Waits until they are so: what was answered is counted right after."""
+    end = time.monotonic() + WAIT
+    while not is_met(*(numbers := counters(machine))):
+        assert time.monotonic() < end, numbers
+        time.sleep(0.01)
+    return numbers
+
+
+def test_a_disk_at_work(machine):
+    machine.storage_daemon(machine.image())
+    machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    before = counters(machine)
+    for sector in range(5):
+        disk.read_sectors(sector, 1)
+    requests, bad, _, _, dropped = wait_counters(
+        machine, lambda _requests, _bad, kicks, interrupts, _dropped: min(kicks, interrupts) >= 5)
+    assert requests >= before[0] + 5
+    assert (bad, dropped) == (0, 0)
+
+
+def test_bad_accesses(machine):
+    machine.storage_daemon(machine.image())
+    machine.frontend().wait_ready()
+    disk = machine.disk()
+    disk.read(STATUS, size=1)
+    disk.read(0x0f8)
+    wait_counters(machine, lambda requests, bad, *_: (requests, bad) == (2, 2))
+
+
+def test_lines_that_are_not_logged(machine):
+    """A driver that starts over again and again is told of ten times."""
+    machine.storage_daemon(machine.image())
+    machine.frontend().wait_ready()
+    disk = machine.disk()
+    for _ in range(15):
+        disk.start()
+        disk.reset()
+    assert counters(machine)[4] > 0
+
+
+def test_the_next_frontend_goes_on(machine):
+    machine.reference_backend(f"--blk-file={machine.image()}")
+    process = machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    disk.read_sectors(0, 1)
+    before = wait_counters(machine, lambda _requests, _bad, kicks, *_: kicks == 1)
+    process.kill()
+    machine.frontend().wait_ready()
+    disk.read_sectors(0, 1)  # its kick may come before the rings run, and then is not passed on
+    disk.read_sectors(0, 1)
+    wait_counters(machine, lambda requests, _bad, kicks, *_: requests > before[0] and kicks >= 2)
+
+
+def test_a_file_that_is_none_of_ours(machine):
+    """It is begun anew, and does not hold up the device."""
+    (machine.folder / "frontend/counters").write_bytes(b"x" * 1000)
+    machine.storage_daemon(machine.image())
+    machine.frontend().wait_ready()
+    machine.disk().start().read_sectors(0, 1)
+    wait_counters(machine, lambda _requests, _bad, kicks, *_: kicks == 1)
+
+
+@pytest.fixture
+def guest(build, tmp_path):
+    """A guest whose devices are served by one process."""
+    guest = Guest(build, tmp_path)
+    yield guest
+    guest.close()
+
+
+def test_devices_of_one_process_are_counted_apart(guest):
+    """Also one that came later, whose file was handed over; and one that is left goes on."""
+    first, second = guest.add("reference"), guest.add("reference")
+    guest.start(first)
+    guest.relist(first, second)
+    for device in first, second:
+        device.wait_status("ready\n")
+    assert counters(first)[0] == 0 and counters(second)[0] == 0
+    second.disk().start().read_sectors(0, 1)
+    before = wait_counters(second, lambda _requests, _bad, kicks, *_: kicks == 1)
+    assert counters(first)[0] == 0
+    guest.relist(first)
+    guest.relist(first, second)
+    second.wait_status("ready\n")
+    second.disk().read(STATUS)
+    wait_counters(second, lambda requests, *_: requests == before[0] + 1)
