@@ -47,7 +47,7 @@ int claims_release(Claims *claims G_GNUC_UNUSED, uint16_t domid G_GNUC_UNUSED,
         return 0;
 }
 
-/* The other side of units.h: what is started is up at once. */
+/* The other side of units.h: what is started is up at once, what is stopped ends by unit_end(). */
 struct Unit {
         char *name;
         UnitPhase phase;
@@ -91,6 +91,11 @@ void unit_start(Unit *unit)
 }
 
 void unit_stop(Unit *unit)
+{
+        unit->phase = UNIT_STOPPING;
+}
+
+static void unit_end(Unit *unit)
 {
         unit->phase = UNIT_DOWN;
 }
@@ -226,12 +231,12 @@ static void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_free(fixture->root);
 }
 
-static const Unit *backend(const Fixture *fixture, unsigned int devid)
+static Unit *backend(const Fixture *fixture, unsigned int devid)
 {
         g_autofree char *name = g_strdup_printf("xen-virtio-backend@5-virtio-%u.service", devid);
 
         for (unsigned int i = 0; i < fixture->units.list->len; i++) {
-                const Unit *unit = fixture->units.list->pdata[i];
+                Unit *unit = fixture->units.list->pdata[i];
 
                 if (strcmp(unit->name, name) == 0)
                         return unit;
@@ -317,7 +322,7 @@ static void test_reload(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpstr(before, ==, "\"/bin/true\" \"02:00:00:00:00:01\"");
         g_assert_cmpstr(after, ==, before);
 
-        unit_stop((Unit *)backend(fixture, 0));
+        unit_end(backend(fixture, 0));
         g_assert_true(device_reconcile(fixture->devices[0]));
         g_assert_cmpint(device_state(fixture->devices[0]), ==, DEVICE_FAILED);
         device_retry(fixture->devices[0]);
@@ -328,6 +333,35 @@ static void test_reload(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpstr(next, ==, "\"/bin/true\" \"new\" \"02:00:00:00:00:02\"");
 }
 
+/* An end that was ordered is no failure, and what comes next is as the configuration is by then. */
+static void test_restart(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        Device *device = fixture->devices[0];
+        g_autofree char *next = NULL;
+        DeviceReport report;
+
+        put_guest(fixture, "[net]\nmac=02:00:00:00:00:02\n");
+        reload(fixture);
+        g_assert_cmpint(device_restart(device, true, false), ==, 0);
+        g_assert_true(fixture->queued == device);
+        g_assert_cmpint(unit_phase(backend(fixture, 0)), ==, UNIT_STOPPING);
+        g_assert_true(device_reconcile(device));
+        g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 1);
+
+        unit_end(backend(fixture, 0));
+        g_assert_true(device_reconcile(device));
+        g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 2);
+        g_assert_true(device_reconcile(device));
+        g_assert_cmpint(device_state(device), ==, DEVICE_READY);
+        next = command(fixture, 0);
+        g_assert_cmpstr(next, ==, "\"/bin/true\" \"02:00:00:00:00:02\"");
+        device_describe(device, &report);
+        g_assert_cmpstr(report.type, ==, "net");
+        g_assert_cmpuint(report.backend_restarts, ==, 1);
+        g_assert_cmpuint(report.frontend_restarts, ==, 0);
+        g_assert_cmpstr(report.problem, ==, NULL);
+}
+
 #define ADD(path, function, guest)                                                                 \
         g_test_add(path, Fixture, guest, fixture_set_up, function, fixture_tear_down)
 
@@ -336,5 +370,6 @@ int main(int argc, char **argv)
         g_test_init(&argc, &argv, NULL);
         ADD("/device/mistake", test_mistake, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndirr=/srv\n");
         ADD("/device/reload", test_reload, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
+        ADD("/device/restart", test_restart, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
         return g_test_run();
 }
