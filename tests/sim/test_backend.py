@@ -352,6 +352,7 @@ def test_a_backend_that_hangs(make_machine, request_name):
         disk.vcpu.begin(STATUS, value=0)
     else:
         disk.vcpu.begin(STATUS, value=disk.status | DRIVER_OK)
+    machine.xen.wait_for(lambda: disk.vcpu.state == INPROCESS, "taken request")
     while time.monotonic() - start < ANSWER_TIMEOUT - 1:
         before = time.monotonic()
         assert other.read(MAGIC_VALUE)
