@@ -50,47 +50,14 @@ static int uuid_parse(const char *value, Launch *launch)
         return 0;
 }
 
-/* Two hexadecimal digits. Returns what they say, or -EINVAL. */
-static int byte_parse(const char *digits)
-{
-        int byte = 0;
-
-        for (unsigned int i = 0; i < 2; i++) {
-                const char digit = digits[i];
-
-                if (digit >= '0' && digit <= '9')
-                        byte = byte * 16 + digit - '0';
-                else if (digit >= 'a' && digit <= 'f')
-                        byte = byte * 16 + digit - 'a' + 10;
-                else if (digit >= 'A' && digit <= 'F')
-                        byte = byte * 16 + digit - 'A' + 10;
-                else
-                        return -EINVAL;
-        }
-        return byte;
-}
-
 static int memory_parse(const char *value, Launch *launch)
 {
         return memory_choice_parse(value, &launch->memory);
 }
 
-/* "00:16:3e:12:34:56": one card's address, not a group's. */
 static int mac_parse(const char *value, Launch *launch)
 {
-        static const uint8_t none[LAUNCH_MAC_SIZE];
-        uint8_t *mac = launch->config.net_mac;
-
-        if (strlen(value) != 3 * LAUNCH_MAC_SIZE - 1)
-                return -EINVAL;
-        for (unsigned int i = 0; i < LAUNCH_MAC_SIZE; i++) {
-                int byte = byte_parse(value + 3 * i);
-
-                if (byte < 0 || (i < LAUNCH_MAC_SIZE - 1 && value[3 * i + 2] != ':'))
-                        return -EINVAL;
-                mac[i] = (uint8_t)byte;
-        }
-        return (mac[0] & 1) || memcmp(mac, none, sizeof(none)) == 0 ? -ERANGE : 0;
+        return parse_mac(value, launch->config.net_mac);
 }
 
 static int tag_parse(const char *value, Launch *launch)
@@ -131,7 +98,7 @@ static int bytes_parse(const char *value, Launch *launch)
         if (size > LAUNCH_CONFIG_SIZE - number)
                 return -ERANGE;
         for (size_t i = 0; i < size; i++) {
-                r = byte_parse(digits + 2 * i);
+                r = parse_hex_byte(digits + 2 * i);
                 if (r < 0)
                         return r;
                 config->bytes[i] = (uint8_t)r;

@@ -28,6 +28,7 @@
 
 #include "common/macros.h"
 #include "common/memory-choice.h"
+#include "common/parse.h"
 
 #define LAUNCH_VERSION    1
 #define LAUNCH_UUID_SIZE  37   /* a UUID as text, with its terminator */
@@ -37,7 +38,7 @@
 #define VIRTIO_MMIO_RANGE_SIZE 0x200U
 
 #define LAUNCH_CONFIG_SIZE 256 /* bytes of a configuration space, at most */
-#define LAUNCH_MAC_SIZE    6
+#define LAUNCH_MAC_SIZE    PARSE_MAC_SIZE
 #define LAUNCH_FS_TAG_SIZE 36
 
 /*

@@ -3,6 +3,7 @@
 #include "common/parse.h"
 
 #include <errno.h>
+#include <string.h>
 
 static int digit_value(char c)
 {
@@ -42,5 +43,44 @@ int parse_unsigned(const char *text, uint64_t max, uint64_t *ret_value)
                 return -ERANGE;
 
         *ret_value = value;
+        return 0;
+}
+
+int parse_hex_byte(const char *digits)
+{
+        int byte = 0;
+
+        for (unsigned int i = 0; i < 2; i++) {
+                const char digit = digits[i];
+
+                if (digit >= '0' && digit <= '9')
+                        byte = byte * 16 + digit - '0';
+                else if (digit >= 'a' && digit <= 'f')
+                        byte = byte * 16 + digit - 'a' + 10;
+                else if (digit >= 'A' && digit <= 'F')
+                        byte = byte * 16 + digit - 'A' + 10;
+                else
+                        return -EINVAL;
+        }
+        return byte;
+}
+
+int parse_mac(const char *text, uint8_t ret_mac[PARSE_MAC_SIZE])
+{
+        static const uint8_t none[PARSE_MAC_SIZE];
+        uint8_t mac[PARSE_MAC_SIZE];
+
+        if (strlen(text) != 3 * PARSE_MAC_SIZE - 1)
+                return -EINVAL;
+        for (unsigned int i = 0; i < PARSE_MAC_SIZE; i++) {
+                int byte = parse_hex_byte(text + 3 * i);
+
+                if (byte < 0 || (i < PARSE_MAC_SIZE - 1 && text[3 * i + 2] != ':'))
+                        return -EINVAL;
+                mac[i] = (uint8_t)byte;
+        }
+        if ((mac[0] & 1) || memcmp(mac, none, sizeof(none)) == 0)
+                return -ERANGE;
+        memcpy(ret_mac, mac, sizeof(mac));
         return 0;
 }

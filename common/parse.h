@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Numbers from text that others wrote (xenstore nodes, launch files). The whole text has to be the
- * number: no white space, sign, suffix or empty string, which the C library's functions accept.
+ * Numbers and addresses from text that others wrote (xenstore nodes, launch files). All of the text
+ * has to be that: no white space, sign, suffix or empty string, which the C library's functions
+ * accept.
  */
 
 #include <stdint.h>
@@ -17,3 +18,14 @@
  * untouched on failure.
  */
 int parse_unsigned(const char *text, uint64_t max, uint64_t *ret_value) _warn_unused_;
+
+/* Two hexadecimal digits, of either case. Returns what they say, or -EINVAL. */
+int parse_hex_byte(const char *digits) _warn_unused_;
+
+#define PARSE_MAC_SIZE 6
+
+/*
+ * Reads the MAC address of one card, "00:16:3e:12:34:56". Returns 0; -EINVAL for another text; or
+ * -ERANGE for a group's address, and for nobody's.
+ */
+int parse_mac(const char *text, uint8_t ret_mac[PARSE_MAC_SIZE]) _warn_unused_;

@@ -6,32 +6,24 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/device-type.h"
 #include "common/parse.h"
-
-#define ID_NET   1
-#define ID_VSOCK 19
-#define ID_FS    26
-
-/* virtio 1.3, section 5.11.4: the tag's bytes, if all are used. */
-#define FS_TAG_MAX 36
 
 /* VMADDR_CID_HYPERVISOR, _LOCAL and _HOST come before, VMADDR_CID_ANY after these. */
 #define CID_MIN 3
 #define CID_MAX (UINT32_MAX - 1)
-
-#define MAC_SIZE 6
 
 static const struct {
         uint32_t device_id;
         const char *variable;
         uint64_t min, max; /* both 0: not a number */
 } options[_DEVICE_OPTION_MAX] = {
-        [OPTION_NET_MAC] = { ID_NET, "net.mac", 0, 0 },
-        [OPTION_NET_MTU] = { ID_NET, "net.mtu", 68, UINT16_MAX },
-        [OPTION_NET_QUEUE_PAIRS] = { ID_NET, "net.queue_pairs", 1, 31 },
-        [OPTION_FS_TAG] = { ID_FS, "fs.tag", 0, 0 },
-        [OPTION_FS_REQUEST_QUEUES] = { ID_FS, "fs.request_queues", 1, 63 },
-        [OPTION_VSOCK_CID] = { ID_VSOCK, "vsock.cid", CID_MIN, CID_MAX },
+        [OPTION_NET_MAC] = { VIRTIO_ID_NET, "net.mac", 0, 0 },
+        [OPTION_NET_MTU] = { VIRTIO_ID_NET, "net.mtu", 68, UINT16_MAX },
+        [OPTION_NET_QUEUE_PAIRS] = { VIRTIO_ID_NET, "net.queue_pairs", 1, 31 },
+        [OPTION_FS_TAG] = { VIRTIO_ID_FS, "fs.tag", 0, 0 },
+        [OPTION_FS_REQUEST_QUEUES] = { VIRTIO_ID_FS, "fs.request_queues", 1, 63 },
+        [OPTION_VSOCK_CID] = { VIRTIO_ID_VSOCK, "vsock.cid", CID_MIN, CID_MAX },
 };
 
 const char *device_option_variable(DeviceOption option)
@@ -49,35 +41,20 @@ int device_option_find(uint32_t device_id, const char *key)
         return -ENOENT;
 }
 
-/* "00:16:3e:12:34:56": one card's address, not a group's, and not nobody's. */
-static bool mac_is_valid(const char *value)
-{
-        uint64_t all = 0;
-
-        if (strlen(value) != 3 * MAC_SIZE - 1)
-                return false;
-        for (unsigned int i = 0; i < MAC_SIZE; i++, value += 3) {
-                if (!g_ascii_isxdigit(value[0]) || !g_ascii_isxdigit(value[1]) ||
-                    (i < MAC_SIZE - 1 && value[2] != ':'))
-                        return false;
-                all = all << 8 | (uint64_t)(g_ascii_xdigit_value(value[0]) * 16 +
-                                            g_ascii_xdigit_value(value[1]));
-        }
-        return all != 0 && (all >> 40 & 1) == 0;
-}
-
 int device_option_check(DeviceOption option, const char *value, char **ret_reason)
 {
+        uint8_t mac[LAUNCH_MAC_SIZE];
         uint64_t number;
 
         if (option == OPTION_NET_MAC) {
-                if (mac_is_valid(value))
+                if (parse_mac(value, mac) >= 0)
                         return 0;
                 *ret_reason = g_strdup_printf("\"%s\" is not the MAC address of a card", value);
         } else if (option == OPTION_FS_TAG) {
-                if (*value != '\0' && strlen(value) <= FS_TAG_MAX && !strchr(value, '\t'))
+                if (*value != '\0' && strlen(value) <= LAUNCH_FS_TAG_SIZE && !strchr(value, '\t'))
                         return 0;
-                *ret_reason = g_strdup_printf("a tag has 1 to %d bytes and no tabs", FS_TAG_MAX);
+                *ret_reason =
+                        g_strdup_printf("a tag has 1 to %d bytes and no tabs", LAUNCH_FS_TAG_SIZE);
         } else {
                 if (parse_unsigned(value, options[option].max, &number) >= 0 &&
                     number >= options[option].min)
@@ -109,11 +86,11 @@ void device_options_complete(const DeviceSpec *spec, DeviceOptions *device_optio
 {
         char **values = device_options->values;
 
-        if (spec->device_id == ID_NET && !values[OPTION_NET_MAC])
+        if (spec->device_id == VIRTIO_ID_NET && !values[OPTION_NET_MAC])
                 values[OPTION_NET_MAC] = mac_make(spec);
-        if (spec->device_id == ID_FS && !values[OPTION_FS_TAG])
+        if (spec->device_id == VIRTIO_ID_FS && !values[OPTION_FS_TAG])
                 values[OPTION_FS_TAG] = g_strdup_printf("fs%" PRIu32, spec->name.devid);
-        if (spec->device_id == ID_VSOCK && !values[OPTION_VSOCK_CID])
+        if (spec->device_id == VIRTIO_ID_VSOCK && !values[OPTION_VSOCK_CID])
                 values[OPTION_VSOCK_CID] =
                         g_strdup_printf("%u", (unsigned int)spec->name.domid + CID_MIN);
 }
@@ -138,9 +115,9 @@ void device_options_hand_over(const DeviceOptions *device_options, LaunchConfig 
                 .fs_request_queues = (uint16_t)number_of(device_options, OPTION_FS_REQUEST_QUEUES),
                 .vsock_cid = (uint32_t)number_of(device_options, OPTION_VSOCK_CID),
         };
-        for (unsigned int i = 0; mac && i < MAC_SIZE; i++)
-                config->net_mac[i] = (uint8_t)(g_ascii_xdigit_value(mac[3 * i]) * 16 +
-                                               g_ascii_xdigit_value(mac[3 * i + 1]));
+        /* Checked when it was set, as the numbers were. */
+        if (mac && parse_mac(mac, config->net_mac) < 0)
+                memset(config->net_mac, 0, sizeof(config->net_mac));
         if (tag)
                 g_strlcpy(config->fs_tag, tag, sizeof(config->fs_tag));
 }
