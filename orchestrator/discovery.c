@@ -154,11 +154,7 @@ Profile *discovery_parse(const char *file, const char *text, gsize size)
 
         if (size == 0)
                 return NULL;
-        profile = g_new0(Profile, 1);
-        profile->file = g_strdup(file);
-        profile->name = g_path_get_basename(file);
-        if (g_str_has_suffix(profile->name, DISCOVERY_SUFFIX))
-                profile->name[strlen(profile->name) - strlen(DISCOVERY_SUFFIX)] = '\0';
+        profile = profile_new(file, DISCOVERY_SUFFIX);
         if (outline_make(text, size).depth > DEPTH_MAX) {
                 profile->problem = position_message(file, (Position){ 1, 1 },
                                                     "nested more than %d times", DEPTH_MAX);

@@ -244,6 +244,17 @@ static int read_file(Parser *parser)
         return r;
 }
 
+Profile *profile_new(const char *file, const char *suffix)
+{
+        Profile *profile = g_new0(Profile, 1);
+
+        profile->file = g_strdup(file);
+        profile->name = g_path_get_basename(file);
+        if (g_str_has_suffix(profile->name, suffix))
+                profile->name[strlen(profile->name) - strlen(suffix)] = '\0';
+        return profile;
+}
+
 Profile *profile_parse(const char *file, const char *text, gsize size)
 {
         g_autoptr(ConfigFile) config = NULL;
@@ -251,11 +262,7 @@ Profile *profile_parse(const char *file, const char *text, gsize size)
 
         if (size == 0)
                 return NULL;
-        profile = g_new0(Profile, 1);
-        profile->file = g_strdup(file);
-        profile->name = g_path_get_basename(file);
-        if (g_str_has_suffix(profile->name, PROFILE_SUFFIX))
-                profile->name[strlen(profile->name) - strlen(PROFILE_SUFFIX)] = '\0';
+        profile = profile_new(file, PROFILE_SUFFIX);
         if (config_file_parse(file, text, size, &config, &profile->problem) >= 0)
                 read_file(&(Parser){ config, profile });
         return profile;

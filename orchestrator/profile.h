@@ -57,5 +57,8 @@ Profile *profile_parse(const char *file, const char *text, gsize size);
 /* The option of that name, or a negative value. */
 int profile_find_option(const Profile *profile, const char *key);
 
+/* An empty one, to be filled in: named after the file, without the suffix. */
+Profile *profile_new(const char *file, const char *suffix);
+
 Profile *profile_free(Profile *profile);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Profile, profile_free)
