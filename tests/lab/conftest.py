@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Boots a lab for each kernel, installs the product in it as a user would, and stops it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from labkit.client import Lab  # noqa: E402  (found through the line above)
 from labkit.host import Host  # noqa: E402
 
 KERNELS = ("lab", "stock")
+QUICK = ("lab",)
 FIGURE = "figure"
 
 
@@ -29,24 +31,35 @@ def pytest_generate_tests(metafunc):
     """Tests run on every kernel, but for those that say why not.
 
     The labs count instructions instead of time: each uses one of the machine's CPUs, and figures do
-    not depend on its load. A test that is marked so runs once more on two CPUs, on the kernel that
-    is quick enough for libxl's deadlines then.
+    not depend on its load. So that both are busy to the end, a file's tests for the quicker kernel
+    alone run on whichever CPU is free. A test that is marked so runs once more on two CPUs, on that
+    kernel, which meets libxl's deadlines then.
     """
     if "dom0" not in metafunc.fixturenames:
         return
     only = metafunc.definition.get_closest_marker("only_kernel")
     kernels = only.args if only else KERNELS
-    params = [pytest.param(kernel, marks=pytest.mark.xdist_group(kernel)) for kernel in kernels]
+    group = metafunc.module.__name__ if kernels == QUICK else None
+    params = [pytest.param(kernel, marks=pytest.mark.xdist_group(group or kernel))
+              for kernel in kernels]
     if not kernels or metafunc.definition.get_closest_marker("also_smp"):
         params.append(pytest.param("lab-smp", marks=pytest.mark.smp))
     metafunc.parametrize("dom0", params, indirect=True, scope="session")
 
 
-# Before pytest brings together what shares a lab.
-@pytest.hookimpl(tryfirst=True)
+def item_place(item):
+    """The long groups are begun first; what looks back at the other tests comes last in its own."""
+    marker = item.get_closest_marker("xdist_group")
+    group = marker.args[0] if marker else ""
+    return (KERNELS.index(group) if group in KERNELS else len(KERNELS),
+            item.get_closest_marker("last") is not None)
+
+
+# After pytest has brought together what shares a lab.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """What looks back at the other tests comes last."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    """The order in which pytest-xdist gives groups to whoever is free."""
+    items.sort(key=item_place)
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -70,7 +83,7 @@ def lab_command(*arguments):
 def dom0(request):
     """dom0 with xen-virtiod installed and running; request.param is the kernel's kind."""
     kernel, _, smp = request.param.partition("-")
-    name = f"test-{request.param}"
+    name = f"test-{request.param}-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
     lab_command("stop", "--name", name)
     lab_command("boot", "--name", name, "--kernel", kernel, "--memory", "8192",
                 *([] if smp else ["--exact"]))

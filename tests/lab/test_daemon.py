@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Guests come and go while the orchestrator is away."""
 
+import pytest
 from labkit.domu import Guest, check_image, make_disk
 
 from lab import scripts
+
+# Nothing here has to do with the kernel.
+pytestmark = pytest.mark.only_kernel("lab")
 
 
 def test_guest_that_went_while_the_daemon_was_away(dom0):

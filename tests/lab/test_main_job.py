@@ -78,6 +78,7 @@ def test_driver_is_bound_again_and_again(dom0):
     check_image(dom0, disk, "[ $(cat rebound) = 3 ]")
 
 
+@pytest.mark.only_kernel("stock")
 def test_block_device_as_disk(dom0):
     disk = make_disk(dom0, "loop")
     device = dom0.check(f"losetup --find --show {disk.path}").strip()
@@ -90,6 +91,7 @@ def test_block_device_as_disk(dom0):
     check_image(dom0, disk, GUEST_FILES)
 
 
+@pytest.mark.only_kernel("lab")
 def test_unusual_image_names(dom0):
     """Names that a shell, systemd or our own expansion would take apart."""
     disks = []

@@ -94,6 +94,7 @@ def test_direct(dom0, profile, figures):
         check_image(dom0, disk, GUEST_FILES)
 
 
+@pytest.mark.only_kernel("stock")
 def test_rebind(dom0, profile):
     """More connections than a frontend has descriptors: its successors find their entries."""
     profile("seed")
@@ -105,6 +106,7 @@ def test_rebind(dom0, profile):
     check_image(dom0, disk, "[ $(cat rebound) = 3 ]")
 
 
+@pytest.mark.only_kernel("lab")
 def test_backend_is_killed(dom0, profile):
     """What it had mapped is let go: the next one maps it again, and the guest notices nothing."""
     profile("seed", REFERENCE)
@@ -119,6 +121,7 @@ def test_backend_is_killed(dom0, profile):
     check_image(dom0, disk, "sha256sum -c ROUND_SUM")
 
 
+@pytest.mark.only_kernel("lab")
 def test_destroy(dom0, profile):
     """A guest that goes in the middle of its direct I/O leaves nothing, least of all its memory."""
     profile("seed")
@@ -130,6 +133,7 @@ def test_destroy(dom0, profile):
         dom0.expect_clean()
 
 
+@pytest.mark.only_kernel("stock")
 def test_preload_cannot(dom0, profile):
     """Linux does no direct I/O on a foreign mapping (EFAULT): the guest's requests fail."""
     profile("preload")
@@ -142,6 +146,7 @@ def test_preload_cannot(dom0, profile):
         assert "I/O error, dev vda" in said and "guest: read" not in said
 
 
+@pytest.mark.only_kernel("stock")
 def test_no_room(dom0, profile):
     """Xen's default is a table that the guest's own drivers may need: the toolstack is told."""
     profile("seed")
