@@ -2,42 +2,30 @@
 
 #include "common/device-id.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "common/macros.h"
+#include "common/device-type.h"
 #include "common/parse.h"
 
-static const struct {
-        uint32_t id;
-        const char *name;
-        const char *qemu_name; /* NULL: the same */
-} names[] = {
-        { 1, "net", NULL },    { 2, "blk", "block" },  { 3, "console", NULL },
-        { 4, "rng", NULL },    { 5, "balloon", NULL }, { 7, "rpmsg", NULL },
-        { 8, "scsi", NULL },   { 9, "9p", NULL },      { 11, "rproc-serial", NULL },
-        { 12, "caif", NULL },  { 16, "gpu", NULL },    { 18, "input", NULL },
-        { 19, "vsock", NULL }, { 20, "crypto", NULL }, { 24, "mem", NULL },
-        { 25, "sound", NULL }, { 26, "fs", NULL },     { 27, "pmem", NULL },
-        { 32, "scmi", NULL },  { 34, "i2c", NULL },    { 36, "can", NULL },
-        { 41, "gpio", NULL },
-};
+#define XL_PREFIX "virtio,device"
 
 const char *device_id_name(uint32_t id)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                if (names[i].id == id)
-                        return names[i].name;
-        }
-        return NULL;
+        return device_type_find(id)->name;
 }
 
 uint32_t device_id_find(const char *name)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                if (strcmp(names[i].name, name) == 0)
-                        return names[i].id;
-                if (names[i].qemu_name && strcmp(names[i].qemu_name, name) == 0)
-                        return names[i].id;
+        for (uint32_t id = 1; id <= DEVICE_ID_MAX; id++) {
+                const DeviceType *type = device_type_find(id);
+
+                if (!type->name)
+                        continue;
+                if (strcmp(type->name, name) == 0 ||
+                    (type->qemu_name && strcmp(type->qemu_name, name) == 0))
+                        return id;
         }
         return 0;
 }
@@ -50,4 +38,22 @@ uint32_t device_id_parse(const char *text)
         if (id > 0)
                 return id;
         return parse_unsigned(text, DEVICE_ID_MAX, &number) < 0 ? 0 : (uint32_t)number;
+}
+
+int device_id_parse_xl(const char *text, uint32_t *ret_id)
+{
+        const size_t length = strlen(XL_PREFIX);
+        unsigned long id;
+
+        if (strncmp(text, XL_PREFIX, length) != 0)
+                return -EINVAL;
+        text += length;
+        /* strtoul() would take a sign, spaces and a prefix. */
+        if (*text == '\0' || text[strspn(text, "0123456789abcdefABCDEF")] != '\0')
+                return -ERANGE;
+        id = strtoul(text, NULL, 16);
+        if (id == 0 || id > DEVICE_ID_MAX)
+                return -ERANGE;
+        *ret_id = (uint32_t)id;
+        return 0;
 }

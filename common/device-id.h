@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Names of the virtio device ids (virtio 1.3, section 5), for people to read and to write. */
+/*
+ * How virtio device ids (virtio 1.3, section 5) are written: by the names of device-type.h for
+ * people, and by the type strings of xl.cfg(5) for libxl.
+ */
 
 #include <stdint.h>
+
+#include "common/macros.h"
 
 #define DEVICE_ID_MAX 63
 
@@ -18,3 +23,10 @@ uint32_t device_id_find(const char *name);
  * 0 if it is neither.
  */
 uint32_t device_id_parse(const char *text);
+
+/*
+ * Reads libxl's type string, "virtio,device1a": the id in hexadecimal digits, without a prefix.
+ * Returns 0 and the id, from 1 to DEVICE_ID_MAX; -EINVAL if it is no such string; -ERANGE if it is
+ * one of another id.
+ */
+int device_id_parse_xl(const char *text, uint32_t *ret_id) _warn_unused_;

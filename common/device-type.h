@@ -3,7 +3,8 @@
 
 /*
  * What is known of each virtio device type, in one table (virtio 1.3, section 5). A type that is
- * not in the table works through the generic entry, whose name is NULL.
+ * not in the table works through the generic entry, whose name is NULL. Names are those of Linux'
+ * include/uapi/linux/virtio_ids.h, in lower case and as short as people say them.
  */
 
 #include <stdint.h>
@@ -25,6 +26,7 @@ typedef struct DeviceField {
 typedef struct DeviceType {
         uint32_t id;              /* virtio device id */
         const char *name;         /* as in our configuration, "blk" */
+        const char *qemu_name;    /* in docs/interop/vhost-user.json; NULL: the same */
         uint16_t n_queues;        /* where the backend does not say (no VHOST_USER_PROTOCOL_F_MQ) */
         uint16_t n_queues_min;    /* it has these, whatever the backend says; 0: who knows */
         uint16_t n_queues_silent; /* behind the backend's: a driver sets them up, and no more */

@@ -5,12 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/device-id.h"
+#include "common/device-type.h"
 #include "common/parse.h"
 
-#define DEVICE_ID_BLK 2
-#define DEVICE_ID_MAX 63
-#define TYPE_PREFIX   "virtio,device"
-#define VM_PREFIX     "/vm/"
+#define VM_PREFIX "/vm/"
 
 /* As in common/launch.c, which refuses the same on the other side. */
 #define BASE_MAX ((UINT64_C(1) << 48) - VIRTIO_MMIO_RANGE_SIZE)
@@ -153,24 +152,18 @@ static int read_transport(Reader *reader, DeviceSpec *spec)
         return 0;
 }
 
-/* "virtio,device22": the number is hexadecimal, without a prefix (xl.cfg(5)). */
 static int read_device_id(Reader *reader, DeviceSpec *spec)
 {
         const char *type = reader->nodes->values[NODE_TYPE];
-        g_autofree char *prefixed = NULL;
-        uint64_t number;
         int r;
 
         if (!type)
                 return refuse(reader, NODE_TYPE, NULL);
-        if (!g_str_has_prefix(type, TYPE_PREFIX))
-                return refuse(reader, NODE_TYPE, "is not " TYPE_PREFIX "N");
-
-        prefixed = g_strconcat("0x", type + strlen(TYPE_PREFIX), NULL);
-        r = parse_unsigned(prefixed, DEVICE_ID_MAX, &number);
-        if (r < 0 || number == 0)
+        r = device_id_parse_xl(type, &spec->device_id);
+        if (r == -EINVAL)
+                return refuse(reader, NODE_TYPE, "is not virtio,deviceN");
+        if (r < 0)
                 return refuse(reader, NODE_TYPE, "has no device id between 1 and 3f");
-        spec->device_id = (uint32_t)number;
         return 0;
 }
 
@@ -202,7 +195,7 @@ static int read_disk(Reader *reader, DeviceSpec *spec)
         if (g_strcmp0(mode, "w") != 0 && g_strcmp0(mode, "r") != 0)
                 return refuse(reader, NODE_MODE, "is neither r nor w");
 
-        spec->device_id = DEVICE_ID_BLK;
+        spec->device_id = VIRTIO_ID_BLK;
         spec->disk_path = g_strdup(path);
         spec->disk_dev = g_strdup(dev);
         spec->disk_readonly = cdrom || *mode == 'r';
