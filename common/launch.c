@@ -31,6 +31,7 @@ enum {
         KEY_FS_TAG,
         KEY_FS_REQUEST_QUEUES,
         KEY_VSOCK_CID,
+        KEY_CONFIG_SIZE,
         KEY_CONFIG,
         _KEY_MAX,
 };
@@ -132,6 +133,7 @@ static const struct {
         /* With the queue for urgent requests these are 64 queues. */
         [KEY_FS_REQUEST_QUEUES] = { "FS_REQUEST_QUEUES", NULL, 1, 63, VIRTIO_ID_FS },
         [KEY_VSOCK_CID] = { "VSOCK_CID", NULL, 3, UINT32_MAX - 1, VIRTIO_ID_VSOCK },
+        [KEY_CONFIG_SIZE] = { "CONFIG_SIZE", NULL, 1, LAUNCH_CONFIG_SIZE, 0 },
         [KEY_CONFIG] = { "CONFIG", bytes_parse, 0, 0, 0 },
 };
 
@@ -194,6 +196,7 @@ static void numbers_take(const uint64_t *numbers, Launch *launch)
         launch->config.net_queue_pairs = (uint16_t)numbers[KEY_NET_QUEUE_PAIRS];
         launch->config.fs_request_queues = (uint16_t)numbers[KEY_FS_REQUEST_QUEUES];
         launch->config.vsock_cid = (uint32_t)numbers[KEY_VSOCK_CID];
+        launch->config.size = (uint16_t)numbers[KEY_CONFIG_SIZE];
 }
 
 static int lines_parse(char *text, Launch *launch, const char **ret_key)
@@ -289,6 +292,8 @@ static void config_format(const LaunchConfig *config, Text *text)
                 text_add(text, "FS_REQUEST_QUEUES=%" PRIu16 "\n", config->fs_request_queues);
         if (config->vsock_cid > 0)
                 text_add(text, "VSOCK_CID=%" PRIu32 "\n", config->vsock_cid);
+        if (config->size > 0)
+                text_add(text, "CONFIG_SIZE=%" PRIu16 "\n", config->size);
         if (config->bytes_size > 0) {
                 text_add(text, "CONFIG=%" PRIu16 ":", config->bytes_offset);
                 for (uint16_t i = 0; i < config->bytes_size; i++)

@@ -52,6 +52,7 @@ typedef struct LaunchConfig {
         char fs_tag[LAUNCH_FS_TAG_SIZE + 1]; /* without control characters; ends with a NUL */
         uint16_t fs_request_queues;          /* 1 to 63 */
         uint32_t vsock_cid;                  /* 3 to 0xfffffffe: the others are reserved */
+        uint16_t size;                       /* of the backend's, 1 to 256; 0: as the type's */
         uint16_t bytes_offset, bytes_size;   /* these bytes, at this offset; within the space */
         uint8_t bytes[LAUNCH_CONFIG_SIZE];
 } LaunchConfig;

@@ -105,25 +105,31 @@ static void config_updated(void *userdata, const VhostUserPayload *payload)
         negotiation->changed(negotiation->userdata);
 }
 
-static bool has_config(const VhostNegotiation *negotiation)
+/* How much of the configuration space to ask the backend for; 0: nothing. */
+static uint32_t config_size(const VhostNegotiation *negotiation)
 {
-        return vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_CONFIG) &&
-               negotiation->type->config_size > 0;
+        const uint32_t said = negotiation->config->size;
+
+        if (!vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_CONFIG))
+                return 0;
+        return said > 0 ? said : negotiation->type->config_size;
 }
 
 void vhost_config_update(VhostNegotiation *negotiation, void (*changed)(void *userdata))
 {
+        const uint32_t size = config_size(negotiation);
+
         negotiation->changed = changed;
-        if (has_config(negotiation))
-                vhost_get_config(negotiation->client, negotiation->type->config_size,
-                                 config_updated, negotiation);
+        if (size > 0)
+                vhost_get_config(negotiation->client, size, config_updated, negotiation);
 }
 
 static void config_query(VhostNegotiation *negotiation)
 {
-        if (has_config(negotiation)) {
-                vhost_get_config(negotiation->client, negotiation->type->config_size,
-                                 config_answered, negotiation);
+        const uint32_t size = config_size(negotiation);
+
+        if (size > 0) {
+                vhost_get_config(negotiation->client, size, config_answered, negotiation);
                 return;
         }
         offer_complete(negotiation, NULL);

@@ -31,6 +31,7 @@ static void launch_configure(Device *device, Launch *launch)
             0) {
                 launch->memory = choice.profile->memory;
                 device_options_hand_over(&choice.options, &launch->config);
+                launch->config.size = choice.profile->config_size;
         }
         device_choice_clear(&choice);
 }

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "common/device-id.h"
+#include "common/launch.h"
 #include "common/macros.h"
+#include "common/parse.h"
 #include "orchestrator/config-file.h"
 #include "orchestrator/device-options.h"
 #include "orchestrator/device-variables.h"
@@ -39,6 +41,19 @@ static int parse_memory(const char *value, void *field, char **ret_reason)
                 *ret_reason = g_strdup_printf("\"%s\" is none of auto, xen-mmap, seed and preload",
                                               value);
         return r;
+}
+
+static int parse_config_size(const char *value, void *field, char **ret_reason)
+{
+        uint64_t number;
+
+        if (parse_unsigned(value, LAUNCH_CONFIG_SIZE, &number) < 0 || number == 0) {
+                *ret_reason = g_strdup_printf("\"%s\" is no number between 1 and %d", value,
+                                              LAUNCH_CONFIG_SIZE);
+                return -EINVAL;
+        }
+        *(uint16_t *)field = (uint16_t)number;
+        return 0;
 }
 
 static int parse_words(const char *value, void *field, char **ret_reason)
@@ -102,6 +117,7 @@ static const struct {
         [KEY_TYPE] = { "Type", parse_type, offsetof(Profile, device_id), true, false },
         { "ExecStart", parse_command, offsetof(Profile, command), true, true },
         { "Memory", parse_memory, offsetof(Profile, memory), false, false },
+        { "ConfigSize", parse_config_size, offsetof(Profile, config_size), false, false },
         { "ReadWritePaths", parse_words, offsetof(Profile, read_write_paths), false, true },
         { "ReadOnlyPaths", parse_words, offsetof(Profile, read_only_paths), false, true },
         { "Environment", parse_environment, offsetof(Profile, environment), false, true },

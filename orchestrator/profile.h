@@ -37,6 +37,7 @@ typedef struct Profile {
         char *name; /* the file's without ".conf", as guest files have it */
         uint32_t device_id;
         MemoryChoice memory;
+        uint16_t config_size; /* of its configuration space; 0: as the type's */
         Position command_at;
         char **command; /* words yet to be expanded; never empty */
         char **read_write_paths;

@@ -54,6 +54,7 @@ static void config_fill(Launch *launch)
         } else if (launch->device_id == 19) {
                 config->vsock_cid = 0xfffffffe;
         }
+        config->size = LAUNCH_CONFIG_SIZE;
         config->bytes_size = LAUNCH_CONFIG_SIZE;
         for (unsigned int i = 0; i < LAUNCH_CONFIG_SIZE; i++)
                 config->bytes[i] = (uint8_t)i;
@@ -272,6 +273,8 @@ static void test_config(void)
         g_assert_cmpuint(launch.config.bytes_offset, ==, 0xfe);
         g_assert_cmpuint(launch.config.bytes_size, ==, 2);
         g_assert_cmpmem(launch.config.bytes, 2, "\x0a\xf9", 2);
+        g_assert_cmpint(config_parse("63", "CONFIG_SIZE=64", &launch, NULL), ==, 0);
+        g_assert_cmpuint(launch.config.size, ==, 64);
 
         /* Files without these keys are as good as they were, and nothing is said then. */
         g_assert_cmpint(config_parse("1", "", &launch, NULL), ==, 0);
@@ -313,6 +316,8 @@ static const struct {
         { "19", "VSOCK_CID=0xffffffff", -ERANGE },
         { "19", "VSOCK_CID=0x100000003", -ERANGE },
         { "19", "VSOCK_CID=3.0", -EINVAL },
+        { "63", "CONFIG_SIZE=0", -ERANGE },
+        { "63", "CONFIG_SIZE=257", -ERANGE },
         { "2", "CONFIG=", -EINVAL },
         { "2", "CONFIG=00", -EINVAL },
         { "2", "CONFIG=:00", -EINVAL },

@@ -66,6 +66,14 @@ static void test_memory(void)
         }
 }
 
+static void test_config_size(void)
+{
+        g_autoptr(Profile) none = parse(GOOD), some = parse(GOOD "ConfigSize=256\n");
+
+        g_assert_cmpuint(none->config_size, ==, 0);
+        g_assert_cmpuint(some->config_size, ==, 256);
+}
+
 static void test_types(void)
 {
         static const struct {
@@ -139,6 +147,8 @@ static const struct {
         { GOOD "Restart=no\n", "4:1: Restart: unknown key" },
         { GOOD "Memory=much\n",
           "4:8: Memory: \"much\" is none of auto, xen-mmap, seed and preload" },
+        { GOOD "ConfigSize=0\n", "4:12: ConfigSize: \"0\" is no number between 1 and 256" },
+        { GOOD "ConfigSize=257\n", "4:12: ConfigSize: \"257\" is no number between 1 and 256" },
         { GOOD "Memory=\n", "4:8: Memory: \"\" is none of auto, xen-mmap, seed and preload" },
         { GOOD "ReadWritePaths=%{disc}\n", "4:16: ReadWritePaths: unknown variable %{disc}" },
         { GOOD "Environment=A\n", "4:13: Environment: \"A\" is not NAME=value" },
@@ -267,6 +277,7 @@ int main(int argc, char **argv)
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/profile/good", test_good);
         g_test_add_func("/profile/memory", test_memory);
+        g_test_add_func("/profile/config-size", test_config_size);
         g_test_add_func("/profile/types", test_types);
         g_test_add_func("/profile/options", test_options);
         g_test_add_func("/profile/bad", test_bad);
