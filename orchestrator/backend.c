@@ -21,20 +21,20 @@ typedef struct Composer {
         Dropin *dropin;
 } Composer;
 
-static bool is_block_device(const char *path)
+static bool is_device(const char *path)
 {
         struct stat st;
 
-        return stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+        return stat(path, &st) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
 }
 
 /*
- * Opens the sandbox for one path. A block device has to be allowed by its number as well. A disk
+ * Opens the sandbox for one path. A device has to be allowed by its number as well. A disk
  * that the guest may only read is one that its backend may only read, whatever the profile says.
  */
 static void add_path(Composer *composer, DropinKey key, char *path)
 {
-        bool device = is_block_device(path);
+        bool device = is_device(path);
         bool writable = key == DROPIN_READ_WRITE_PATH;
 
         if (composer->spec->disk_readonly && g_strcmp0(path, composer->spec->disk_path) == 0)

@@ -125,6 +125,18 @@ static void test_read_only(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_nonnull(strstr(text, "\nReadWritePaths=\"/var/tmp\"\nReadOnlyPaths=\"/"));
 }
 
+/* An adapter of the host's, as backends of i2c and gpio devices have. */
+static void test_character_device(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        g_autofree char *text = NULL, *message = NULL;
+
+        g_assert_cmpint(
+                backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &message), ==,
+                0);
+        g_assert_nonnull(strstr(text, "\nReadWritePaths=\"/dev/null\"\n"));
+        g_assert_nonnull(strstr(text, "\nDeviceAllow=\"/dev/null\" rw\n"));
+}
+
 static void test_reasons(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         g_autofree char *directory = g_strconcat(fixture->folder, ": is a directory", NULL);
@@ -211,6 +223,9 @@ int main(int argc, char **argv)
         g_test_init(&argc, &argv, NULL);
         ADD("/backend/drop-in", NULL, test_drop_in);
         ADD("/backend/read-only", NULL, test_read_only);
+        ADD("/backend/character-device",
+            "[Backend]\nType=blk\nExecStart=/bin/true\nReadWritePaths=/dev/null\n",
+            test_character_device);
         ADD("/backend/reasons", NULL, test_reasons);
         ADD("/backend/no-disk", NULL, test_no_disk);
         ADD("/backend/no-program", "[Backend]\nType=blk\nExecStart=/nonexistent\n",
