@@ -100,7 +100,16 @@ static const DeviceType device_types[] = {
         NAMED(13, "memory-balloon"),
         NAMED(16, "gpu"),
         NAMED(17, "clock"),
-        { .id = 18, .name = "input", .n_queues = 2, .queue_size = 64, .config_size = 136 },
+        {
+                .id = 18,
+                .name = "input",
+                .n_queues = 2,
+                .queue_size = 64,
+                .config_size = 136,
+                .writable_offset = 0, /* select, subsel */
+                .writable_size = 2,
+                .writable_selects = true,
+        },
         {
                 .id = VIRTIO_ID_VSOCK,
                 .name = "vsock",

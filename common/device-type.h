@@ -7,6 +7,7 @@
  * include/uapi/linux/virtio_ids.h, in lower case and as short as people say them.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/macros.h"
@@ -32,9 +33,9 @@ typedef struct DeviceType {
         uint16_t n_queues_silent; /* behind the backend's: a driver sets them up, and no more */
         uint16_t queue_size;      /* largest ring offered to the driver, a power of two */
         uint16_t config_size;     /* bytes of configuration space to ask the backend for */
-        uint16_t writable_offset; /* what of the configuration space the driver may write: one field
-                                   */
+        uint16_t writable_offset; /* what of the configuration space the driver may write */
         uint16_t writable_size;   /* its bytes; 0: none */
+        bool writable_selects;    /* it chooses what the rest of the space shows */
         uint64_t features_mask;   /* device-specific feature bits that are not passed on */
         /* These are passed on only if their part of the configuration space is known: the backend
          * has given it, or config-space.c makes it. The last one has size 0; NULL: none. */

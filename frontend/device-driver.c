@@ -43,18 +43,26 @@ static void driver_notified(Device *device, uint16_t queue)
         }
 }
 
+static bool is_writable(const DeviceType *type, uint32_t offset, uint32_t size)
+{
+        return offset >= type->writable_offset &&
+               offset + size <= (uint32_t)type->writable_offset + type->writable_size;
+}
+
 /* A field that is not the driver's gets its value back. */
 static void config_written(Device *device, uint32_t offset, uint32_t size)
 {
         const uint8_t *bytes = device->mmio->device.config + offset;
         const DeviceType *type = device->type;
 
-        if (offset != type->writable_offset || size != type->writable_size) {
+        if (!is_writable(type, offset, size)) {
                 device_offer_apply(device);
                 return;
         }
         memcpy(device->offer.config + offset, bytes, size);
         vhost_session_config_write(device->session, offset, bytes, size);
+        if (type->writable_selects)
+                device->selecting = vhost_session_config_read(device->session);
 }
 
 static void event_handle(Device *device, VirtioEvent event)
@@ -145,7 +153,7 @@ MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret
 {
         VirtioEvent event;
 
-        if (!device->answering)
+        if (!device->answering || (device->selecting && access->offset >= VIRTIO_MMIO_CONFIG))
                 return MMIO_WAIT;
         if (access->is_read) {
                 *ret_data = virtio_mmio_read(device->mmio, access->offset, access->size);

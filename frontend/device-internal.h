@@ -39,6 +39,7 @@ struct Device {
         sd_event_source *hold, *quieten;
 
         bool answering;      /* the driver's accesses are answered, no longer held */
+        bool selecting;      /* the configuration space waits for what the driver has selected */
         bool start_held;     /* the driver's DRIVER_OK waits until the rings have started */
         bool hold_over;      /* what the driver takes back waits no longer for the backend */
         bool leaving;        /* the process is going to end: nobody is kicked any more */

@@ -213,6 +213,10 @@ static void session_config_changed(void *userdata, const VhostOffer *offer)
 
         device->offer = *offer;
         device_offer_apply(device);
+        if (!device->selecting)
+                return;
+        device->selecting = false;
+        requests_serve(device);
 }
 
 static void session_refused(void *userdata, uint32_t request)
@@ -231,7 +235,7 @@ static void session_lost(void *userdata, int error, const char *reason)
 
         if (device->start_held)
                 device_hold_end(device);
-        device->start_held = false;
+        device->start_held = device->selecting = false;
         kernel_notify_stop(&device->kernel_notify);
         if (log_limit_permit(&device->backend_limit, device_now(device)))
                 log_error_errno(&device->log, error, "lost the backend: %s", reason);

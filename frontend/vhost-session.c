@@ -477,3 +477,12 @@ void vhost_session_config_write(VhostSession *session, uint32_t offset, const vo
         memcpy(session->negotiation.offer.config + offset, bytes, size);
         vhost_set_config(session->client, offset, bytes, size, config_written, session);
 }
+
+bool vhost_session_config_read(VhostSession *session)
+{
+        if (!is_negotiated(session) ||
+            !vhost_has_protocol_feature(&session->negotiation, VHOST_USER_PROTOCOL_F_CONFIG))
+                return false;
+        vhost_config_update(&session->negotiation, config_updated);
+        return true;
+}

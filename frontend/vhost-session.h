@@ -153,5 +153,11 @@ bool vhost_session_hand_over(VhostSession *session);
 void vhost_session_config_write(VhostSession *session, uint32_t offset, const void *bytes,
                                 uint32_t size);
 
+/*
+ * Reads the configuration space again, as it is after what was written. Returns whether
+ * ops.config_changed will say when this is done, or ops.lost that it will not be.
+ */
+bool vhost_session_config_read(VhostSession *session) _warn_unused_;
+
 /* The guest's memory has changed: a backend has to map it anew before the next start. */
 void vhost_session_memory_changed(VhostSession *session);

@@ -30,12 +30,12 @@ int backend_open(Backend *backend, const BackendOptions *options)
                 .channel = { .fd = -1 },
         };
         for (uint32_t i = 0; i < WIRE_QUEUES_MAX; i++)
-                queue_init(&backend->queues[i]);
+                queue_init(&backend->queues[i], i);
         r = options->ops->open(&options->personality, &backend->personality);
         if (r < 0)
                 return r;
         /* Requests keep their order unless it is taken from them. */
-        if (!options->policy.shuffle)
+        if (!options->policy.shuffle && !options->ops->shuffles)
                 features |= BIT(FEATURE_IN_ORDER);
         backend->offer = (LegalOffer){
                 .features = (features | backend->personality.features) & options->features,
@@ -48,7 +48,8 @@ int backend_open(Backend *backend, const BackendOptions *options)
 void backend_close(Backend *backend)
 {
         backend_disconnect(backend);
-        backend->personality.ops->close(&backend->personality);
+        if (backend->personality.ops->close)
+                backend->personality.ops->close(&backend->personality);
 }
 
 void backend_connect(Backend *backend, int fd)
@@ -170,7 +171,7 @@ bool backend_receive(Backend *backend)
         return true;
 }
 
-void backend_serve(Backend *backend, uint64_t now_msec)
+static void queues_serve(Backend *backend, uint64_t now_msec)
 {
         for (uint32_t i = 0; i < backend->offer.n_queues; i++) {
                 Queue *queue = &backend->queues[i];
@@ -181,8 +182,22 @@ void backend_serve(Backend *backend, uint64_t now_msec)
         }
 }
 
+/* What is done in one queue may be what a request in another one waits for. */
+void backend_serve(Backend *backend, uint64_t now_msec)
+{
+        queues_serve(backend, now_msec);
+        while (backend->personality.changed) {
+                backend->personality.changed = false;
+                for (uint32_t i = 0; i < backend->offer.n_queues; i++)
+                        queue_wake(&backend->queues[i]);
+                queues_serve(backend, now_msec);
+        }
+}
+
 void backend_refresh(Backend *backend)
 {
-        if (backend->personality.ops->refresh(&backend->personality))
+        const PersonalityOps *ops = backend->personality.ops;
+
+        if (ops->refresh && ops->refresh(&backend->personality))
                 channel_config_changed(&backend->channel, 1);
 }

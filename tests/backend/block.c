@@ -197,8 +197,8 @@ static uint8_t id_serve(const Memory *memory, const Chain *chain, uint64_t size)
                                                                                      : BLK_IOERR;
 }
 
-static int block_serve(Personality *personality, const Memory *memory, const Chain *chain,
-                       uint32_t *ret_written)
+static int block_serve(Personality *personality, uint32_t queue _unused_, const Memory *memory,
+                       const Chain *chain, uint32_t *ret_written)
 {
         BlockHeader header;
         uint64_t size;
@@ -236,12 +236,6 @@ static int block_serve(Personality *personality, const Memory *memory, const Cha
         return chain_write(chain, memory, size, &status, sizeof(status));
 }
 
-static int block_config_write(Personality *personality _unused_, uint32_t offset _unused_,
-                              const uint8_t *data _unused_, uint32_t size _unused_)
-{
-        return -EPERM;
-}
-
 /* The image may have grown or shrunk. */
 static bool block_refresh(Personality *personality)
 {
@@ -256,9 +250,9 @@ static bool block_refresh(Personality *personality)
 
 const PersonalityOps block_ops = {
         .name = "block",
+        .needs_path = true,
         .open = block_open,
         .close = block_close,
         .serve = block_serve,
-        .config_write = block_config_write,
         .refresh = block_refresh,
 };

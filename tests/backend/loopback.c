@@ -23,12 +23,8 @@ static int loopback_open(const PersonalityOptions *options, Personality *persona
         return 0;
 }
 
-static void loopback_close(Personality *personality _unused_)
-{
-}
-
-static int loopback_serve(Personality *personality _unused_, const Memory *memory,
-                          const Chain *chain, uint32_t *ret_written)
+static int loopback_serve(Personality *personality _unused_, uint32_t queue _unused_,
+                          const Memory *memory, const Chain *chain, uint32_t *ret_written)
 {
         const uint64_t size = chain->readable < chain->writable ? chain->readable : chain->writable;
         uint8_t piece[4096];
@@ -65,7 +61,6 @@ static bool loopback_refresh(Personality *personality)
 const PersonalityOps loopback_ops = {
         .name = "loopback",
         .open = loopback_open,
-        .close = loopback_close,
         .serve = loopback_serve,
         .config_write = loopback_config_write,
         .refresh = loopback_refresh,

@@ -23,8 +23,11 @@ static void usage(void)
 {
         puts("xen-virtio-test-backend --socket-path=PATH|--fd=N [OPTION...]\n"
              "A vhost-user backend that checks its frontend and misbehaves on command.\n\n"
-             "  --type=block|loopback    what device it is (block)\n"
+             "  --type=TYPE              what device it is (block): block, can, console, gpio,\n"
+             "                           i2c, input, loopback, rng, scsi, sound or spi\n"
              "  --blk-file=PATH          block: the image; SIGHUP looks at its size again\n"
+             "  --path=PATH              gpio, i2c: a device of the host's, instead of a\n"
+             "                           simulated one\n"
              "  --read-only              block: not to be written\n"
              "  --loopback-features=MASK loopback: offer these features of a device type, too\n"
              "  --queues=N               how many queues\n"
@@ -78,6 +81,7 @@ enum {
         POLL_LISTENER,
         POLL_CONNECTION,
         POLL_CHANNEL,
+        POLL_WORLD,
         POLL_KICKS,
         POLL_MAX = POLL_KICKS + WIRE_QUEUES_MAX,
 };
@@ -91,6 +95,9 @@ static void polls_fill(const Backend *backend, int listener, struct pollfd *poll
         polls[POLL_CONNECTION] = (struct pollfd){ backend->fd, backend->deaf ? 0 : POLLIN, 0 };
         polls[POLL_CHANNEL] =
                 (struct pollfd){ channel->fd, (short)(POLLIN | (floods ? POLLOUT : 0)), 0 };
+        polls[POLL_WORLD] =
+                (struct pollfd){ backend->options->ops->readable ? backend->personality.fd : -1,
+                                 POLLIN, 0 };
         for (uint32_t i = 0; i < WIRE_QUEUES_MAX; i++) {
                 const Queue *queue = &backend->queues[i];
 
@@ -132,6 +139,8 @@ static bool events_handle(Backend *backend, int listener, const struct pollfd *p
                 channel_send_pending(&backend->channel);
         if ((polls[POLL_CHANNEL].revents & (POLLIN | POLLHUP)) && !channel_receive(backend))
                 return false;
+        if (polls[POLL_WORLD].revents)
+                backend->personality.ops->readable(&backend->personality);
         for (uint32_t i = 0; i < WIRE_QUEUES_MAX; i++) {
                 if (polls[POLL_KICKS + i].revents)
                         queue_kicked(&backend->queues[i]);
@@ -155,6 +164,7 @@ static void loop_run(Backend *backend, int listener, const sigset_t *while_waiti
                 if (refresh_wanted) {
                         refresh_wanted = 0;
                         backend_refresh(backend);
+                        backend_serve(backend, now_msec());
                 }
                 polls_fill(backend, listener, polls);
                 r = ppoll(polls, POLL_MAX, timeout_get(backend, &space), while_waiting);
@@ -208,6 +218,7 @@ static const struct option options_known[] = {
         { "fd", required_argument, NULL, OPTION_FD },
         { "type", required_argument, NULL, OPTION_TYPE },
         { "blk-file", required_argument, NULL, OPTION_FILE },
+        { "path", required_argument, NULL, OPTION_FILE },
         { "read-only", no_argument, NULL, OPTION_READ_ONLY },
         { "loopback-features", required_argument, NULL, OPTION_LOOPBACK_FEATURES },
         { "queues", required_argument, NULL, OPTION_QUEUES },
@@ -336,7 +347,7 @@ static int options_read(int argc, char **argv, BackendOptions *options)
                 }
         }
         if (optind < argc || !options->socket_path == (options->fd < 0) ||
-            (options->ops == &block_ops && !options->personality.path)) {
+            (options->ops->needs_path && !options->personality.path)) {
                 fprintf(stderr,
                         "%s: one of --socket-path and --fd, and for a block device"
                         " --blk-file; see --help\n",

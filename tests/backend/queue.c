@@ -8,9 +8,9 @@
 
 #define PENDING_MAX 32768
 
-void queue_init(Queue *queue)
+void queue_init(Queue *queue, uint32_t index)
 {
-        *queue = (Queue){ .kick_fd = -1, .call_fd = -1, .error_fd = -1 };
+        *queue = (Queue){ .index = index, .kick_fd = -1, .call_fd = -1, .error_fd = -1 };
 }
 
 static void pending_clear(Queue *queue)
@@ -29,7 +29,7 @@ void queue_clear(Queue *queue)
         fd_closep(&queue->kick_fd);
         fd_closep(&queue->call_fd);
         fd_closep(&queue->error_fd);
-        queue_init(queue);
+        queue_init(queue, queue->index);
 }
 
 static void event_write(int fd)
@@ -114,33 +114,39 @@ int queue_start(Queue *queue, const Memory *memory, uint64_t features)
         return queue->inflight ? inflight_resume(queue, memory) : 0;
 }
 
-static void request_serve(Queue *queue, Personality *personality, const Memory *memory,
+/* Returns whether the request is done with; if not, it waits. */
+static bool request_serve(Queue *queue, Personality *personality, const Memory *memory,
                           const Chain *chain)
 {
         uint32_t written = 0;
-        int r = personality->ops->serve(personality, memory, chain, &written);
+        int r = personality->ops->serve(personality, queue->index, memory, chain, &written);
 
-        if (r < 0) {
+        if (r < 0)
                 queue_break(queue, r);
-                return;
-        }
+        if (r != 0)
+                return r < 0;
         if (queue->inflight)
                 inflight_give(queue->inflight, chain->id);
         ring_push(&queue->ring, chain, written);
         if (queue->inflight)
                 inflight_given(queue->inflight, chain->id, queue->ring.used);
+        return true;
 }
 
 static void pending_serve(Queue *queue, Personality *personality, const Memory *memory,
                           uint64_t now_msec)
 {
         for (uint32_t i = 0; i < queue->n_pending && !queue->broken;) {
-                if (queue->pending[i].due_msec > now_msec) {
+                Pending *pending = &queue->pending[i];
+
+                if (pending->due_msec > now_msec) {
                         i++;
-                        continue;
+                } else if (request_serve(queue, personality, memory, pending->chain)) {
+                        pending_remove(queue, i);
+                } else {
+                        pending->due_msec = QUEUE_WAITS;
+                        i++;
                 }
-                request_serve(queue, personality, memory, queue->pending[i].chain);
-                pending_remove(queue, i);
         }
 }
 
@@ -158,10 +164,10 @@ static bool request_take(Queue *queue, Personality *personality, const Memory *m
 
         if (r > 0 && queue->inflight)
                 inflight_take(queue->inflight, chain.id);
-        if (r > 0 && policy->delay_msec == 0)
-                request_serve(queue, personality, memory, &chain);
-        else if (r > 0)
+        if (r > 0 && policy->delay_msec > 0)
                 r = pending_add(queue, &chain, due_time(queue, policy, now_msec)) ?: 1;
+        else if (r > 0 && !request_serve(queue, personality, memory, &chain))
+                r = pending_add(queue, &chain, QUEUE_WAITS) ?: 1;
         queue->n_taken += r > 0;
         if (r < 0)
                 queue_break(queue, r);
@@ -203,15 +209,25 @@ void queue_serve(Queue *queue, Personality *personality, const Memory *memory,
                 event_write(queue->call_fd);
 }
 
+void queue_wake(Queue *queue)
+{
+        for (uint32_t i = 0; i < queue->n_pending; i++) {
+                if (queue->pending[i].due_msec == QUEUE_WAITS)
+                        queue->pending[i].due_msec = 0;
+        }
+}
+
 uint32_t queue_stop(Queue *queue, Personality *personality, const Memory *memory)
 {
         uint32_t base = queue->base;
 
         if (queue->started) {
-                pending_serve(queue, personality, memory, UINT64_MAX);
+                pending_serve(queue, personality, memory, QUEUE_WAITS - 1);
                 if (ring_wants_interrupt(&queue->ring))
                         event_write(queue->call_fd);
                 base = ring_base(&queue->ring);
+                if (!queue->ring.packed && !queue->inflight)
+                        base = (uint16_t)(base - queue->n_pending);
         }
         pending_clear(queue);
         ring_close(&queue->ring);

@@ -10,6 +10,8 @@
 #include "tests/backend/personality.h"
 #include "tests/backend/ring.h"
 
+#define QUEUE_WAITS UINT64_MAX
+
 /* How requests are handled, for tests that want some in flight. */
 typedef struct QueuePolicy {
         uint32_t delay_msec; /* from taking a request to serving it */
@@ -18,10 +20,12 @@ typedef struct QueuePolicy {
 
 typedef struct Pending {
         Chain *chain;
-        uint64_t due_msec; /* CLOCK_MONOTONIC */
+        uint64_t due_msec; /* CLOCK_MONOTONIC; QUEUE_WAITS: when queue_wake() says so */
 } Pending;
 
 typedef struct Queue {
+        uint32_t index;
+
         /* As the frontend set it. */
         uint16_t size;
         uint32_t base;
@@ -40,13 +44,16 @@ typedef struct Queue {
         uint32_t n_taken; /* so many ever were */
 } Queue;
 
-void queue_init(Queue *queue);
+void queue_init(Queue *queue, uint32_t index);
 /* Stops it, without serving what is pending, and forgets all that was set. */
 void queue_clear(Queue *queue);
 
 /* Starts the ring by the driver's features. What was in flight is taken again. 0 or an errno. */
 int queue_start(Queue *queue, const Memory *memory, uint64_t features) _warn_unused_;
-/* Serves what is pending, stops, and returns the base for the next start. */
+/*
+ * Serves what is pending, stops, and returns the base for the next start. Requests that wait are
+ * left to it: their inflight area has them, and without one the ring, if they are its last ones.
+ */
 uint32_t queue_stop(Queue *queue, Personality *personality, const Memory *memory);
 
 /* The kick descriptor is readable. */
@@ -58,6 +65,9 @@ void queue_kicked(Queue *queue);
  */
 void queue_serve(Queue *queue, Personality *personality, const Memory *memory,
                  const QueuePolicy *policy, uint64_t now_msec);
+
+/* Requests that wait are to be served again. */
+void queue_wake(Queue *queue);
 
 /* The time when there is something to do next; UINT64_MAX if there is nothing. */
 uint64_t queue_next_due(const Queue *queue);

@@ -135,6 +135,14 @@ static int config_get(const Backend *backend, const WireConfig *wanted, Reply *r
         return 1;
 }
 
+static int config_set(Personality *personality, const WireConfig *config)
+{
+        if (!personality->ops->config_write)
+                return -EPERM;
+        return personality->ops->config_write(personality, config->offset, config->data,
+                                              config->size);
+}
+
 void backend_release(Backend *backend)
 {
         for (uint32_t i = 0; i < WIRE_QUEUES_MAX; i++)
@@ -256,8 +264,7 @@ int request_handle(Backend *backend, Message *message, Reply *reply)
         case WIRE_GET_CONFIG:
                 return config_get(backend, &payload->config, reply);
         case WIRE_SET_CONFIG:
-                return personality->ops->config_write(personality, payload->config.offset,
-                                                      payload->config.data, payload->config.size);
+                return config_set(personality, &payload->config);
         case WIRE_GET_INFLIGHT_FD:
                 return inflight_make(backend, &payload->inflight, reply);
         case WIRE_SET_INFLIGHT_FD:

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A device of each type that the reference backend has, and a driver that uses its queues."""
+
+import struct
+from dataclasses import dataclass
+
+import pytest
+
+from sim.guest import CONFIG, CONFIG_CHANGED, QUEUE_SEL, QUEUE_SIZE_MAX, VERSION_1, Driver
+from sim.rings import EVENT_IDX, INDIRECT_DESC, RingDriver
+
+CONSOLE, RNG, SCSI, INPUT, SOUND, I2C, CAN, GPIO, SPI, PRIVATE = 3, 4, 8, 18, 25, 34, 36, 41, 45, 63
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is told to the driver of a type."""
+
+    device_id: int
+    queues: int
+    queue_size: int
+    space: bytes = b""
+    features: int = 0  # of its own
+    in_order: bool = True
+
+
+KINDS = {
+    "console": Kind(CONSOLE, 2, 128, struct.pack("<HHII", 80, 25, 1, 0), 1 << 0),
+    "rng": Kind(RNG, 1, 256),
+    "scsi": Kind(SCSI, 3, 128, struct.pack("<7I2HI", 1, 126, 0xffff, 8, 16, 96, 32, 0, 0, 0)),
+    "input": Kind(INPUT, 2, 64, bytes(136)),
+    "sound": Kind(SOUND, 4, 64, struct.pack("<III", 0, 1, 0)),
+    "i2c": Kind(I2C, 1, 64, features=1 << 0),
+    "can": Kind(CAN, 3, 64, bytes(2), 1 << 0),
+    "gpio": Kind(GPIO, 2, 256, struct.pack("<HHI", 8, 0, 0), 1 << 0),
+    "spi": Kind(SPI, 1, 64, struct.pack("<4B7I", 1, 0, 0, 0, 1 << 7, 0, 0, 0, 0, 0, 0)),
+}
+
+
+class Requester(Driver):
+    """A driver that puts one request after the other into its queues."""
+
+    knows = VERSION_1 | EVENT_IDX | INDIRECT_DESC
+
+    def submit(self, queue, data, size=0):
+        """Starts a request: bytes to be read, and room for others. Returns its head and room."""
+        memory = self.xen.memory
+        buffers, room = [], None
+        if data:
+            address = memory.allocate(len(data), align=8)
+            memory.write(address, data)
+            buffers.append((address, len(data), False))
+        if size:
+            room = memory.allocate(size, align=8)
+            buffers.append((room, size, True))
+        head = self.rings[queue].add(*buffers)
+        self.notify(queue)
+        return head, room
+
+    def finish(self, queue, request):
+        """Waits for a request, which has to be the next one. Returns what was written."""
+        head, written = self.wait_used(queue)
+        assert head == request[0]
+        return self.xen.memory.read(request[1], written) if request[1] else b""
+
+    def ask(self, queue, data, size=0):
+        """A whole request."""
+        return self.finish(queue, self.submit(queue, data, size))
+
+
+def begin(machine, name, *options, **keys):
+    """A device of a type, and its driver, which runs. Returns it and the backend."""
+    kind = KINDS[name]
+    machine.be_of_type(kind.device_id, **keys)
+    backend = machine.reference_backend(f"--type={name}", *options)
+    machine.frontend().wait_ready()
+    driver = Requester(machine.xen)
+    assert driver.identify() == kind.device_id
+    driver.start(kind.queues, wanted=VERSION_1 | kind.features)
+    return driver, backend
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("protocol", ["0xfdff", "0xfdfe"], ids=["counted", "fixed"])
+def test_what_the_driver_is_told(machine, name, protocol):
+    """Also by backends that do not say how many queues they have."""
+    kind = KINDS[name]
+    driver, _ = begin(machine, name, f"--protocol={int(protocol, 16) | 1 << 9 | 1 << 12:#x}")
+    assert driver.features == VERSION_1 | kind.features
+    assert driver.space(len(kind.space) + 4) == kind.space + bytes(4)
+    for queue in range(kind.queues + 1):
+        driver.write(QUEUE_SEL, queue)
+        assert driver.read(QUEUE_SIZE_MAX) == (kind.queue_size if queue < kind.queues else 0)
+
+
+def test_rng(machine):
+    driver, _ = begin(machine, "rng")
+    first, second = (driver.ask(0, b"", 64) for _ in range(2))
+    assert len(first) == len(second) == 64
+    assert first != second
+
+
+def test_console(machine):
+    """It has been listened to since before anything was said."""
+    driver, backend = begin(machine, "console")
+    listening = driver.submit(0, b"", 16)
+    driver.ask(1, b"hello")
+    assert driver.finish(0, listening) == b"hello"
+    driver.ask(1, b"in two pieces")
+    assert driver.ask(0, b"", 6) + driver.ask(0, b"", 16) == b"in two pieces"
+    backend.refresh()
+    while not driver.next_interrupt() & CONFIG_CHANGED:
+        pass
+    assert driver.space(4) == struct.pack("<HH", 81, 25)
+
+
+@pytest.mark.parametrize("protocol", [~0 & 0xfdff, 0xfdff & ~(1 << 12)], ids=["inflight", "base"])
+def test_what_waits_is_not_lost(machine, protocol):
+    """The device's process is exchanged while the driver listens."""
+    driver, backend = begin(machine, "console", f"--protocol={protocol | 1 << 9:#x}")
+    listening = [driver.submit(0, b"", 16) for _ in range(2)]
+    if protocol & 1 << 12:
+        backend.kill()
+        machine.reference_backend("--type=console", f"--protocol={protocol | 1 << 9:#x}")
+    driver.ask(1, b"one")
+    assert driver.finish(0, listening[0]) == b"one"
+    driver.ask(1, b"two")
+    assert driver.finish(0, listening[1]) == b"two"
+
+
+def i2c(driver, address, data=None, size=0):
+    """A message: bytes to be written, or how many to read. Returns the status and what was read."""
+    flags = 2 if data is None else 0
+    answer = driver.ask(0, struct.pack("<HHI", address << 1, 0, flags) + (data or b""), size + 1)
+    return answer[-1], answer[:-1]
+
+
+def test_i2c(machine):
+    driver, _ = begin(machine, "i2c")
+    assert i2c(driver, 0x50, b"\x10\xaa\xbb") == (0, b"")
+    assert i2c(driver, 0x50, b"\x10") == (0, b"")
+    assert i2c(driver, 0x50, size=2) == (0, b"\xaa\xbb")
+    assert i2c(driver, 0x50, b"") == (0, b"")  # is it there?
+    assert i2c(driver, 0x51, b"") == (1, b"")
+
+
+GET_DIRECTION, SET_DIRECTION, GET_VALUE, SET_VALUE, IRQ_TYPE = range(2, 7)
+OUT, IN, RISING = 1, 2, 1
+
+
+def gpio(driver, kind, line, value=0):
+    """A request. Returns the value that came back."""
+    status, answer = driver.ask(0, struct.pack("<HHI", kind, line, value), 2)
+    assert status == 0
+    return answer
+
+
+def test_gpio(machine):
+    driver, _ = begin(machine, "gpio")
+    gpio(driver, SET_DIRECTION, 0, OUT)
+    gpio(driver, SET_DIRECTION, 4, IN)
+    assert gpio(driver, GET_DIRECTION, 0) == OUT
+    for value in (1, 0, 1):
+        gpio(driver, SET_VALUE, 0, value)
+        assert gpio(driver, GET_VALUE, 4) == value
+    assert driver.ask(0, struct.pack("<HHI", GET_VALUE, 8, 0), 2) == b"\1\0"
+
+
+def test_gpio_interrupts(machine):
+    """They come in the order of the edges, not of the buffers."""
+    driver, _ = begin(machine, "gpio")
+    for line in (0, 1):
+        gpio(driver, SET_DIRECTION, line, OUT)
+        gpio(driver, IRQ_TYPE, 4 + line, RISING)
+    waiting = [driver.submit(1, struct.pack("<H", line), 1) for line in (4, 5)]
+    gpio(driver, SET_VALUE, 1, 1)
+    assert driver.finish(1, waiting[1]) == b"\1"
+    gpio(driver, SET_VALUE, 0, 1)
+    assert driver.finish(1, waiting[0]) == b"\1"
+    unused = driver.submit(1, struct.pack("<H", 4), 1)
+    gpio(driver, IRQ_TYPE, 4, 0)
+    assert driver.finish(1, unused) == b"\0"
+
+
+def select(driver, what, of_it=0):
+    """What the input device shows of itself."""
+    driver.vcpu.write(CONFIG, what, 1)
+    driver.vcpu.write(CONFIG + 1, of_it, 1)
+    size = driver.read(CONFIG + 2, 1)
+    return driver.space(8 + size)[8:]
+
+
+def test_input(machine):
+    driver, backend = begin(machine, "input")
+    for _ in range(3):  # the second time nothing may be left of the first
+        assert select(driver, 1) == b"xen-virtio-test"
+        assert select(driver, 0x11, 1) == b"\0\0\0\x40"
+        assert select(driver, 0x11, 2) == b""
+    listening = [driver.submit(0, b"", 8) for _ in range(3)]
+    backend.refresh()
+    events = [struct.unpack("<HHI", driver.finish(0, request)) for request in listening]
+    assert events == [(1, 30, 1), (0, 0, 0), (1, 30, 0)]
+    driver.ask(1, struct.pack("<HHI", 17, 0, 1))  # a light that it does not have
+
+
+def test_what_is_selected_of_no_backend(machine):
+    """The driver does not wait for one that is gone."""
+    driver, backend = begin(machine, "input")
+    backend.kill()
+    machine.xen.wait_for(lambda: select(driver, 1) in (b"", b"xen-virtio-test"), "answers")
+    machine.reference_backend("--type=input")
+    machine.xen.wait_for(lambda: select(driver, 1) == b"xen-virtio-test", "the next backend")
+
+
+def test_select_of_a_backend_that_says_nothing(machine):
+    """A backend that dies while the driver waits for what it has selected."""
+    driver, _ = begin(machine, "input", "--misbehave=set-config:close",
+                      "--misbehave-connections=1")
+    driver.vcpu.write(CONFIG, 1, 1)
+    driver.read(CONFIG + 2, 1)
+    machine.xen.wait_for(lambda: select(driver, 1) == b"xen-virtio-test", "the next connection")
+
+
+def test_scsi(machine):
+    driver, _ = begin(machine, "scsi")
+    inquiry = bytes([0x12, 0, 0, 0, 36, 0]).ljust(32, b"\0")
+    answer = driver.ask(2, b"\1\0\x40\0".ljust(8, b"\0") + bytes(11) + inquiry, 108 + 36)
+    assert answer[11] == 0
+    assert answer[108 + 8:][:7] == b"XENVIRT"
+    answer = driver.ask(2, b"\1\1\x40\0".ljust(8, b"\0") + bytes(11) + inquiry, 108 + 36)
+    assert answer[11] == 3  # nobody there
+    # Linux writes what the driver may write, and what is there already.
+    driver.write(CONFIG + 20, 96)
+    driver.write(CONFIG + 24, 64)
+    assert driver.space(28)[20:] == struct.pack("<II", 96, 32)
+
+
+def test_sound(machine):
+    driver, _ = begin(machine, "sound")
+    answer = driver.ask(0, struct.pack("<IIII", 0x100, 0, 1, 32), 36)
+    assert struct.unpack_from("<IIIQQ", answer) == (0x8000, 0, 0, 1 << 5, 1 << 7)
+    assert driver.ask(0, struct.pack("<II", 0x104, 0), 4) == struct.pack("<I", 0x8000)
+    assert driver.ask(2, bytes(4 + 480), 8) == struct.pack("<II", 0x8000, 0)
+
+
+def test_can(machine):
+    driver, _ = begin(machine, "can")
+    listening = driver.submit(1, b"", 80)
+    assert driver.ask(2, struct.pack("<H", 0x201), 1) == b"\0"
+    frame = struct.pack("<HBBHII", 4, 0, 0, 0, 0, 0x123) + b"data"
+    assert driver.ask(0, struct.pack("<H", 1) + frame, 1) == b"\0"
+    assert driver.finish(1, listening) == struct.pack("<H", 0x101) + frame
+
+
+def test_spi(machine):
+    driver, _ = begin(machine, "spi")
+    assert driver.ask(0, bytes(32) + b"out and in", 11) == b"out and in\0"
+
+
+def test_private_type(machine):
+    """Of a type that nobody knows its profile says how large the configuration space is."""
+    machine.be_of_type(PRIVATE, CONFIG_SIZE=64)
+    machine.reference_backend("--type=loopback")
+    machine.frontend().wait_ready()
+    driver = RingDriver(machine.xen)
+    driver.start(8, wanted=VERSION_1)
+    assert driver.space(66) == bytes(range(64)) + bytes(2)
+    for queue in range(8):
+        driver.submit(bytes([queue]) * 100, queue)
+        driver.drain(queue)
+
+
+def test_firmware_before_linux(machine):
+    """A firmware's driver: one queue of the smallest use, polled, and left without a word."""
+    image = machine.image()
+    machine.reference_backend(f"--blk-file={image}", "--queues=4")
+    machine.frontend().wait_ready()
+    firmware = machine.disk()
+    firmware.negotiate(VERSION_1)
+    ring = firmware.add_ring(0, 16)
+    machine.xen.memory.write(ring.available, struct.pack("<H", 1))  # no interrupts, please
+    firmware.add_status(4)
+    for sector in range(8):
+        request = firmware.submit(0, sector, 512)
+        firmware.notify()
+        machine.xen.wait_for(lambda: ring.is_used, "a used buffer")
+        assert ring.take()[0] == request.head
+        assert firmware.result(request) == (0, image.read_bytes()[512 * sector:][:512])
+    assert machine.xen.interrupts == 0
+    linux = machine.disk().start(4)  # which resets it first
+    for queue in range(4):
+        assert linux.read_sectors(queue, 1, queue) == image.read_bytes()[512 * queue:][:512]
