@@ -6,20 +6,12 @@
 #include <glib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "orchestrator/restart.h"
+#include "orchestrator/systemd-bus.h"
 #include "orchestrator/unit-status.h"
 
-/*
- * systemd's own socket, which root may use: it works without a message bus, and does not go when
- * the message bus does. A direct connection has no names, gets all signals without asking for them,
- * and does not need Subscribe().
- */
-#define PRIVATE_SOCKET "/run/systemd/private"
-
-#define SYSTEMD_NAME      "org.freedesktop.systemd1"
 #define SYSTEMD_PATH      "/org/freedesktop/systemd1"
 #define SYSTEMD_UNIT_PATH "/org/freedesktop/systemd1/unit"
 #define SYSTEMD_MANAGER   "org.freedesktop.systemd1.Manager"
@@ -35,7 +27,14 @@ typedef enum Order {
         ORDER_NONE,
         ORDER_START,
         ORDER_STOP,
+        ORDER_RELOAD,
 } Order;
+
+static const char *const order_words[] = {
+        [ORDER_START] = "start",
+        [ORDER_STOP] = "stop",
+        [ORDER_RELOAD] = "reload",
+};
 
 struct Units {
         sd_event *event;
@@ -60,6 +59,7 @@ struct Unit {
         sd_bus_slot *changed, *call;
         Order order; /* given, and not yet carried out */
         char *job;   /* the order's job, once systemd has answered */
+        ReloadPhase reload;
 
         UnitStatus status; /* as systemd has reported it */
 };
@@ -85,6 +85,8 @@ const char *unit_name(const Unit *unit)
 
 static void unit_set_order(Unit *unit, Order order)
 {
+        if (unit->order == ORDER_RELOAD)
+                unit->reload = RELOAD_FAILED;
         unit->order = order;
         unit->call = sd_bus_slot_unref(unit->call);
         g_clear_pointer(&unit->job, g_free);
@@ -158,10 +160,11 @@ static int unit_on_answer(sd_bus_message *message, void *userdata, sd_bus_error 
         g_free(unit->status.refusal);
         unit->status.refusal =
                 g_strdup(error && error->message ? error->message : "no usable answer");
-        log_warning(NULL, "%s: systemd refuses to %s it: %s", unit->name,
-                    unit->order == ORDER_START ? "start" : "stop", unit->status.refusal);
+        log_warning(NULL, "%s: systemd refuses to %s it: %s", unit->name, order_words[unit->order],
+                    unit->status.refusal);
+        if (unit->order != ORDER_RELOAD)
+                unit->status.phase = UNIT_DOWN;
         unit_set_order(unit, ORDER_NONE);
-        unit->status.phase = UNIT_DOWN;
         unit->handler(unit->userdata);
         return 0;
 }
@@ -192,6 +195,17 @@ void unit_start(Unit *unit)
 void unit_stop(Unit *unit)
 {
         unit_order(unit, ORDER_STOP, "StopUnit");
+}
+
+void unit_reload(Unit *unit)
+{
+        unit_order(unit, ORDER_RELOAD, "ReloadUnit");
+        unit->reload = unit->order == ORDER_RELOAD ? RELOAD_RUNNING : RELOAD_FAILED;
+}
+
+ReloadPhase unit_reload_phase(const Unit *unit)
+{
+        return unit->reload;
 }
 
 char *unit_describe_end(const Unit *unit)
@@ -267,6 +281,7 @@ static int units_on_job_removed(sd_bus_message *message, void *userdata,
 {
         const char *job, *name, *result;
         Units *units = userdata;
+        bool reloaded;
         Unit *unit;
 
         if (sd_bus_message_read(message, "uoss", NULL, &job, &name, &result) < 0)
@@ -276,7 +291,10 @@ static int units_on_job_removed(sd_bus_message *message, void *userdata,
                 return 0;
         if (unit->order == ORDER_STOP)
                 unit->status.phase = UNIT_DOWN;
+        reloaded = unit->order == ORDER_RELOAD && strcmp(result, "done") == 0;
         unit_set_order(unit, ORDER_NONE);
+        if (reloaded)
+                unit->reload = RELOAD_DONE;
         unit->handler(unit->userdata);
         return 0;
 }
@@ -374,29 +392,6 @@ static int units_on_disconnected(sd_bus_message *message _unused_, void *userdat
         return units_retry(userdata, -ECONNRESET);
 }
 
-/* Opens systemd's own socket, or the message bus where that is not to be had. */
-static int bus_open(sd_bus **ret_bus, const char **ret_sender)
-{
-        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
-        int r;
-
-        if (access(PRIVATE_SOCKET, W_OK) < 0) {
-                *ret_sender = SYSTEMD_NAME;
-                return sd_bus_open_system(ret_bus);
-        }
-        r = sd_bus_new(&bus);
-        if (r >= 0)
-                r = sd_bus_set_address(bus, "unix:path=" PRIVATE_SOCKET);
-        if (r >= 0)
-                r = sd_bus_start(bus);
-        if (r < 0)
-                return r;
-
-        *ret_sender = NULL;
-        *ret_bus = steal_pointer(bus);
-        return 0;
-}
-
 /* The order: listen first, then ask for the states, so that no change falls between the two. */
 static int units_listen(Units *units)
 {
@@ -433,7 +428,7 @@ static int units_connect(Units *units)
 {
         int r;
 
-        r = bus_open(&units->bus, &units->sender);
+        r = systemd_bus_open(&units->bus, &units->sender);
         if (r >= 0)
                 r = sd_bus_attach_event(units->bus, units->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)

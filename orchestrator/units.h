@@ -44,5 +44,17 @@ UnitPhase unit_phase(const Unit *unit);
 void unit_start(Unit *unit);
 void unit_stop(Unit *unit);
 
+/* The last reload: RELOAD_FAILED also if it was overtaken by another order, or nobody knows. */
+typedef enum ReloadPhase {
+        RELOAD_NONE,
+        RELOAD_RUNNING,
+        RELOAD_DONE,
+        RELOAD_FAILED,
+} ReloadPhase;
+
+/* Orders a reload of a unit that is up. */
+void unit_reload(Unit *unit);
+ReloadPhase unit_reload_phase(const Unit *unit);
+
 /* Why the unit is down, as unit_status_describe() says it. The caller frees it. */
 char *unit_describe_end(const Unit *unit);
