@@ -76,6 +76,15 @@ static int allocate_page(Claims *claims, uint16_t domid, uint16_t server)
         return xenforeignmemory_unmap_resource(claims->memory, resource) < 0 ? -errno : 0;
 }
 
+static int map_range(Claims *claims, uint16_t domid, uint16_t server, uint64_t base)
+{
+        const uint64_t last = base + VIRTIO_MMIO_RANGE_SIZE - 1;
+        int r = xendevicemodel_map_io_range_to_ioreq_server(claims->model, domid, server,
+                                                            RANGE_IS_MMIO, base, last);
+
+        return r < 0 ? -errno : 0;
+}
+
 static int enable(Claims *claims, uint16_t domid, uint64_t base, uint16_t server)
 {
         int r;
@@ -85,11 +94,7 @@ static int enable(Claims *claims, uint16_t domid, uint64_t base, uint16_t server
                 return r;
         if (xendevicemodel_set_ioreq_server_state(claims->model, domid, server, 1) < 0)
                 return -errno;
-        if (xendevicemodel_map_io_range_to_ioreq_server(claims->model, domid, server, RANGE_IS_MMIO,
-                                                        base,
-                                                        base + VIRTIO_MMIO_RANGE_SIZE - 1) < 0)
-                return -errno;
-        return 0;
+        return map_range(claims, domid, server, base);
 }
 
 /* No domain has this number, which Xen says only if it knows the operation, and we may ask. */
@@ -115,6 +120,24 @@ int claims_take(Claims *claims, uint16_t domid, uint64_t base, uint16_t *ret_ser
         }
 
         *ret_server = server;
+        return 0;
+}
+
+int claims_join(Claims *claims, uint16_t domid, uint16_t server, uint64_t base)
+{
+        int r = map_range(claims, domid, server, base);
+
+        return r == -EEXIST ? 0 : r;
+}
+
+int claims_leave(Claims *claims, uint16_t domid, uint16_t server, uint64_t base)
+{
+        const uint64_t last = base + VIRTIO_MMIO_RANGE_SIZE - 1;
+
+        if (xendevicemodel_unmap_io_range_from_ioreq_server(claims->model, domid, server,
+                                                            RANGE_IS_MMIO, base, last) < 0 &&
+            errno != ENOENT && errno != ESRCH)
+                return -errno;
         return 0;
 }
 

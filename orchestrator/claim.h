@@ -38,7 +38,19 @@ int claims_probe(Claims *claims) _warn_unused_;
 int claims_take(Claims *claims, uint16_t domid, uint64_t base, uint16_t *ret_server) _warn_unused_;
 
 /*
- * Destroys the server, and its range with it. Returns 0, also if there is no such server or no such
- * guest any more, or a negative errno.
+ * Gives another range of the same size to a server of ours, which goes on meanwhile. Returns 0,
+ * also if it has that range already, or a negative errno.
+ */
+int claims_join(Claims *claims, uint16_t domid, uint16_t server, uint64_t base) _warn_unused_;
+
+/*
+ * Takes the range from the server. Returns 0, also if it has no such range, or there is no such
+ * server or guest any more; or a negative errno.
+ */
+int claims_leave(Claims *claims, uint16_t domid, uint16_t server, uint64_t base);
+
+/*
+ * Destroys the server, and its ranges with it. Returns 0, also if there is no such server or no
+ * such guest any more, or a negative errno.
  */
 int claims_release(Claims *claims, uint16_t domid, uint16_t server);
