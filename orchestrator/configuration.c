@@ -23,6 +23,18 @@ static char **folders_make(const char *root, const char *etc, const char *usr)
         return folders;
 }
 
+/* A mistake costs what the file says, and nothing else. */
+static Settings load_settings(const char *root, ProfileReporter *reporter, void *userdata)
+{
+        g_auto(GStrv) folders = folders_make(root, SYSCONFDIR, DATADIR);
+        g_autofree char *message = NULL;
+        Settings settings = settings_default();
+
+        if (settings_read((const char *const *)folders, &settings, &message) < 0)
+                reporter(userdata, message);
+        return settings;
+}
+
 Configuration *configuration_load(const char *root, ProfileReporter *reporter, void *userdata)
 {
         g_auto(GStrv) profiles = folders_make(root, SYSCONFDIR "/backends", DATADIR "/backends");
@@ -32,6 +44,7 @@ Configuration *configuration_load(const char *root, ProfileReporter *reporter, v
         configuration->profiles = profiles_load((const char *const *)profiles,
                                                 (const char *const *)discovery, reporter, userdata);
         configuration->guest_folders = folders_make(root, SYSCONFDIR "/guests", DATADIR "/guests");
+        configuration->settings = load_settings(root, reporter, userdata);
         return configuration;
 }
 

@@ -9,8 +9,10 @@
 #include "orchestrator/config-file.h"
 #include "orchestrator/device-options.h"
 #include "orchestrator/profile-list.h"
+#include "orchestrator/settings.h"
 
 typedef struct Configuration {
+        Settings settings;
         Profiles *profiles;
         char **guest_folders; /* the first one wins; ends with NULL */
 } Configuration;
