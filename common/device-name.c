@@ -133,6 +133,14 @@ void device_name_slice(const DeviceName *name, char ret_unit[DEVICE_UNIT_MAX])
         unit_name(name, "xen-virtio-", ".slice", ret_unit);
 }
 
+void device_name_shared_slice(uint16_t domid, char ret_unit[DEVICE_UNIT_MAX])
+{
+        char instance[DEVICE_INSTANCE_MAX];
+
+        device_name_shared(domid, instance);
+        snprintf(ret_unit, DEVICE_UNIT_MAX, "xen-virtio-%s.slice", instance);
+}
+
 void device_name_guest_slice(uint16_t domid, char ret_unit[DEVICE_UNIT_MAX])
 {
         snprintf(ret_unit, DEVICE_UNIT_MAX, "xen-virtio-%" PRIu16 ".slice", domid);

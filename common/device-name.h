@@ -76,6 +76,7 @@ void device_name_shared_unit(uint16_t domid, char ret_unit[DEVICE_UNIT_MAX]);
  * the guest's own slice, "xen-virtio-DOMID.slice", which lies within xen-virtio.slice.
  */
 void device_name_slice(const DeviceName *name, char ret_unit[DEVICE_UNIT_MAX]);
+void device_name_shared_slice(uint16_t domid, char ret_unit[DEVICE_UNIT_MAX]);
 void device_name_guest_slice(uint16_t domid, char ret_unit[DEVICE_UNIT_MAX]);
 
 /* RUN_DIRECTORY/INSTANCE, or RUN_DIRECTORY/INSTANCE/FILE when file is not NULL. */

@@ -23,18 +23,18 @@ static void print_json(const GArray *reports)
 
 static void print_table(const GArray *reports, bool color)
 {
-        static const char *const headings[] = {
-                "DEVICE", "GUEST", "TYPE", "STATE", "PROBLEM", NULL
-        };
+        static const char *const headings[] = { "DEVICE", "GUEST",   "TYPE", "FRONTEND",
+                                                "STATE",  "PROBLEM", NULL };
         _cleanup_(table_freep) Table *table = table_new(headings);
         g_autofree char *text = NULL;
 
         for (guint i = 0; i < reports->len; i++) {
                 const DeviceReport *report = &g_array_index(reports, DeviceReport, i);
 
-                table_add(table, report->instance, report->domain, report->type, report->state,
+                table_add(table, report->instance, report->domain, report->type,
+                          report_is_shared(report) ? "shared" : "own", report->state,
                           report->problem);
-                table_set_tone(table, 3, tone_of_state(report->state));
+                table_set_tone(table, 4, tone_of_state(report->state));
         }
         text = table_format(table, color);
         fputs(text, stdout);

@@ -53,9 +53,13 @@ static void print_units(const DeviceReport *report)
 
         if (!report->instance || device_name_parse(report->instance, &name) < 0)
                 return;
-        device_name_frontend_unit(&name, frontend);
         device_name_backend_unit(&name, backend);
-        print_line("Units", "%s", frontend);
+        if (report_is_shared(report))
+                device_name_shared_unit(name.domid, frontend);
+        else
+                device_name_frontend_unit(&name, frontend);
+        print_line("Units", "%s%s", frontend,
+                   report_is_shared(report) ? ", shared with other devices" : "");
         print_line("", "%s", backend);
         print_line("Journal", "journalctl VIRTIO_DEVICE=%s", report->instance);
 }

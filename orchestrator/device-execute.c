@@ -16,75 +16,12 @@
 /* More than the units' TimeoutStopSec: systemd has killed them by then. */
 #define STOP_TIMEOUT_USEC (3 * USEC_PER_SEC)
 
-/*
- * What the configuration says of the device, as far as the frontend has to know. Mistakes in it are
- * told when the backend is to be started.
- */
-static void launch_configure(Device *device, Launch *launch)
-{
-        const DeviceServices *services = device->services;
-        g_autofree char *message = NULL;
-        DeviceChoice choice;
-        int order = services->order(services->userdata, device);
-
-        if (configuration_choose(services->configuration, device->spec, order, &choice, &message) >=
-            0) {
-                launch->memory = choice.profile->memory;
-                device_options_hand_over(&choice.options, &launch->config);
-                launch->config.size = choice.profile->config_size;
-        }
-        device_choice_clear(&choice);
-}
-
-/* Takes the range, and writes down that it is ours. */
-static int device_take(Device *device)
-{
-        const DeviceServices *services = device->services;
-        const DeviceSpec *spec = device->spec;
-        Launch launch = {
-                .base = spec->base,
-                .irq = spec->irq,
-                .device_id = spec->device_id,
-                .memory_kib = spec->memory_kib,
-                .grant_usage = spec->grant_usage,
-        };
-        double msec;
-        int r;
-
-        /* A claim that nobody could read: another one would take the guest's accesses from it. */
-        if (run_state_is_claimed(services->rundir, &device->name))
-                return -EEXIST;
-
-        g_strlcpy(launch.uuid, spec->uuid, sizeof(launch.uuid));
-        r = claims_take(services->claims, device->name.domid, launch.base, &launch.server);
-        msec = device_msec_since_seen(device);
-        if (r >= 0)
-                histogram_add(services->claim_times, (uint64_t)(msec * (double)USEC_PER_MSEC));
-        device_introduce(device);
-        if (r < 0)
-                return r;
-        device_log(device, LOG_INFO, LOG_ID_DEVICE_CLAIMED, 0,
-                   "claimed MMIO range %#" PRIx64 " as IOREQ server %u, "
-                   "%.1f ms after the node was seen",
-                   launch.base, (unsigned int)launch.server, msec);
-
-        launch_configure(device, &launch);
-        r = run_state_create(services->rundir, &device->name, &launch);
-        if (r < 0) {
-                claims_release(services->claims, device->name.domid, launch.server);
-                return r;
-        }
-        device->launch = launch;
-        device->claimed = true;
-        return 0;
-}
-
 static void device_claim(Device *device)
 {
         g_autofree char *text = NULL;
         int r;
 
-        r = device_take(device);
+        r = device_claim_take(device);
         if (r >= 0) {
                 device->claim_restart = (Restart){ 0 };
                 device->answered = false;
@@ -126,7 +63,7 @@ static void device_start_backend(Device *device)
         r = backend_prepare(device->spec, services->order(services->userdata, device),
                             services->configuration, &text, &message);
         if (r >= 0) {
-                r = dropin_write(services->unitdir, &device->name, text);
+                r = dropin_write(services->unitdir, unit_name(device->backend), text);
                 if (r < 0)
                         message = g_strdup_printf("cannot write the unit's drop-in: %s",
                                                   strerror(-r));
@@ -136,7 +73,7 @@ static void device_start_backend(Device *device)
                 device_fail(device, r, message);
                 return;
         }
-        run_state_remove_socket(services->rundir, &device->name);
+        run_state_remove_socket(services->rundir, device->instance);
         unit_start(device->backend);
 }
 
@@ -146,31 +83,18 @@ static void device_stop(Device *device)
                 device->stop_deadline = clock_now_usec() + STOP_TIMEOUT_USEC;
         device->stop_requested = true;
         device_set_state(device, DEVICE_STOPPING);
+        if (device->member)
+                shared_member_stop(device->member);
         unit_stop(device->slice);
 }
 
 static void device_release(Device *device)
 {
-        const DeviceServices *services = device->services;
-        int r = 0;
-
         if (device->backend_phase != UNIT_DOWN || device->frontend_phase != UNIT_DOWN)
                 device_log(device, LOG_WARNING, NULL, 0, "systemd has not stopped %s in time",
                            unit_name(device->slice));
 
-        /* A number that is another domain's by now: its servers are not ours. */
-        if (device_claim_is_current(device))
-                r = claims_release(services->claims, device->name.domid, device->launch.server);
-        if (r < 0)
-                device_log(device, LOG_WARNING, NULL, r, "cannot destroy IOREQ server %u: %m",
-                           (unsigned int)device->launch.server);
-        r = dropin_remove(services->unitdir, &device->name);
-        if (r < 0)
-                device_log(device, LOG_WARNING, NULL, r, "cannot remove the unit's drop-in: %m");
-        r = run_state_remove(services->rundir, &device->name);
-        if (r < 0)
-                device_log(device, LOG_WARNING, NULL, r, "cannot remove the device's folder: %m");
-
+        device_claim_release(device);
         device->claimed = false;
         device->stop_requested = false;
         device->backend_restart = device->frontend_restart = (Restart){ 0 };
@@ -209,7 +133,7 @@ void device_execute(Device *device, Action action)
                 device_start_backend(device);
                 break;
         case ACTION_START_FRONTEND:
-                unit_start(device->frontend);
+                device_frontend_start(device);
                 break;
         case ACTION_STOP:
                 device_stop(device);

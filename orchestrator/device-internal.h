@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What device.c (which observes) and device-execute.c (which acts) share, and nobody else sees. */
+/*
+ * What device.c (which observes), device-execute.c (which acts), device-claim.c (which takes ranges
+ * and gives them back) and device-frontend.c share, and nobody else sees.
+ */
 
 #include "common/log.h"
 #include "orchestrator/device.h"
 #include "orchestrator/restart.h"
+#include "orchestrator/shared-member.h"
 
 struct Device {
         const DeviceServices *services;
@@ -23,7 +27,8 @@ struct Device {
         /* Observed */
         XenbusState xenbus;
         bool claimed;
-        Launch launch; /* if claimed */
+        Launch launch;        /* if claimed */
+        SharedMember *member; /* of the guest's shared frontend; NULL: the unit is its own */
         Unit *frontend, *backend, *slice;
         UnitPhase frontend_phase, backend_phase; /* when last looked at */
         bool stop_requested;
@@ -68,3 +73,35 @@ void device_fail(Device *device, int error, const char *text);
 void device_observe(Device *device);
 
 void device_execute(Device *device, Action action);
+
+/* Takes the range, and writes down that it is ours. Returns 0 or a negative errno. */
+int device_claim_take(Device *device) _warn_unused_;
+
+/* Gives the range back and removes all files; what fails is logged. */
+void device_claim_release(Device *device);
+
+/*
+ * Takes over how a process is by now. Returns whether it has gone down by itself: then it shall
+ * come up again, but not at once.
+ */
+bool device_follow_phase(const Device *device, UnitPhase now, UnitPhase *phase, Restart *restart);
+
+/* Says that a process has gone down by itself. */
+void device_note_end(Device *device, const char *role, const char *end, const char *unit);
+
+/* Has a unit of the device's own started anew. */
+void device_unit_restart(Unit *unit, Restart *restart);
+
+/*
+ * The frontend: a unit of the device's own, or its part of the process that the guest's devices
+ * share. The shared one from now on; or from long ago, if the launch file has the shared server.
+ */
+void device_frontend_join(Device *device, SharedFrontend *shared, uint64_t base);
+void device_frontend_adopt(Device *device);
+
+UnitPhase device_frontend_phase(const Device *device);
+void device_frontend_observe(Device *device);
+void device_frontend_start(Device *device);
+void device_frontend_restart(Device *device);
+uint32_t device_frontend_restarts(const Device *device);
+const char *device_frontend_instance(const Device *device);

@@ -2,6 +2,8 @@
 
 #include "orchestrator/device-report.h"
 
+#include "common/device-name.h"
+
 #define FIELD(name, type, member)                                                                  \
         {                                                                                          \
                 name, type, offsetof(DeviceReport, member)                                         \
@@ -17,6 +19,7 @@ const ReportField report_fields[] = {
         FIELD("problem", 's', problem),
         FIELD("base", 't', base),
         FIELD("ioreq-server", 'u', server),
+        FIELD("frontend", 's', frontend),
         FIELD("mapped-kib", 't', memory_kib),
         FIELD("backend-restarts", 'u', backend_restarts),
         FIELD("frontend-restarts", 'u', frontend_restarts),
@@ -27,6 +30,13 @@ const ReportField report_fields[] = {
         FIELD("dropped-lines", 't', counters.dropped_lines),
 };
 const size_t n_report_fields = ARRAY_SIZE(report_fields);
+
+bool report_is_shared(const DeviceReport *report)
+{
+        uint16_t domid;
+
+        return report->frontend && device_name_parse_shared(report->frontend, &domid) >= 0;
+}
 
 const char *report_text(const DeviceReport *report, const ReportField *field)
 {

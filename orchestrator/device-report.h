@@ -6,6 +6,7 @@
  * table names the fields; what crosses the bus and what is printed as JSON both follow it.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ typedef struct DeviceReport {
         const char *type;     /* "blk"; "other" for types without a name of ours */
         const char *state;    /* seen, claimed, ready, failed, stopping, released */
         const char *problem;  /* what is wrong */
+        const char *frontend; /* the frontend's instance: its own, or "5-shared" */
         uint32_t domid;
         uint32_t device_id;  /* virtio's */
         uint32_t server;     /* IOREQ server */
@@ -35,6 +37,9 @@ typedef struct ReportField {
 
 extern const ReportField report_fields[];
 extern const size_t n_report_fields;
+
+/* Whether its frontend serves other devices, too, or may. */
+bool report_is_shared(const DeviceReport *report);
 
 /* Reads a field of the type that it has. A text is never NULL. */
 const char *report_text(const DeviceReport *report, const ReportField *field);

@@ -77,33 +77,41 @@ void device_fail(Device *device, int error, const char *text)
         device_set_state(device, DEVICE_FAILED);
 }
 
-/* Has the unit gone down by itself? Then it shall come up again, but not at once. */
-static void device_follow_unit(Device *device, Unit *unit, UnitPhase *phase, Restart *restart,
-                               const char *role)
+bool device_follow_phase(const Device *device, UnitPhase now, UnitPhase *phase, Restart *restart)
 {
-        UnitPhase before = *phase;
-        g_autofree char *end = NULL, *text = NULL;
+        const UnitPhase before = *phase;
 
-        *phase = unit_phase(unit);
-        if (*phase == UNIT_UP && before != UNIT_UP)
+        *phase = now;
+        if (now == UNIT_UP && before != UNIT_UP)
                 restart_note_healthy(restart, clock_now_usec());
-        if (!device->claimed || device->stop_requested || *phase != UNIT_DOWN ||
-            before == UNIT_DOWN || before == UNIT_UNKNOWN || restart_take_order(restart))
-                return;
+        return device->claimed && !device->stop_requested && now == UNIT_DOWN &&
+               before != UNIT_DOWN && before != UNIT_UNKNOWN && !restart_take_order(restart);
+}
 
-        restart_note_failure(restart, clock_now_usec(), g_random_int());
-        end = unit_describe_end(unit);
-        text = g_strdup_printf("the %s %s, see journalctl -u %s", role, end, unit_name(unit));
+void device_note_end(Device *device, const char *role, const char *end, const char *unit)
+{
+        g_autofree char *text = g_strdup_printf("the %s %s, see journalctl -u %s", role, end, unit);
+
         device_fail(device, 0, text);
+}
+
+static void device_observe_backend(Device *device)
+{
+        g_autofree char *end = NULL;
+
+        if (!device_follow_phase(device, unit_phase(device->backend), &device->backend_phase,
+                                 &device->backend_restart))
+                return;
+        restart_note_failure(&device->backend_restart, clock_now_usec(), g_random_int());
+        end = unit_describe_end(device->backend);
+        device_note_end(device, "backend", end, unit_name(device->backend));
 }
 
 void device_observe(Device *device)
 {
         /* The backend first: its end explains the frontend's. */
-        device_follow_unit(device, device->backend, &device->backend_phase,
-                           &device->backend_restart, "backend");
-        device_follow_unit(device, device->frontend, &device->frontend_phase,
-                           &device->frontend_restart, "frontend");
+        device_observe_backend(device);
+        device_frontend_observe(device);
 
         if (!device->claimed || device->stop_requested || device->state == DEVICE_READY ||
             device->frontend_phase != UNIT_UP || device->backend_phase != UNIT_UP)
@@ -162,6 +170,7 @@ Device *device_adopt(const DeviceServices *services, const DeviceName *name, con
         device->answered = true;
         device->error = g_strdup(ERROR_UNKNOWN);
         device->launch = *launch;
+        device_frontend_adopt(device);
         device_set_state(device, DEVICE_CLAIMED);
         device_log(device, LOG_INFO, LOG_ID_DEVICE_ADOPTED, 0,
                    "adopted with MMIO range %#" PRIx64 " and IOREQ server %u", launch->base,
@@ -174,6 +183,7 @@ Device *device_free(Device *device)
         if (!device)
                 return NULL;
         sd_event_source_disable_unref(device->timer);
+        shared_member_free(device->member);
         unit_free(device->frontend);
         unit_free(device->backend);
         unit_free(device->slice);
@@ -224,13 +234,14 @@ void device_describe(const Device *device, DeviceReport *ret_report)
                 .memory_kib = device->launch.grant_usage ? 0 : device->launch.memory_kib,
                 .problem = device->error,
                 .backend_restarts = device->backend_restart.n_ends,
-                .frontend_restarts = device->frontend_restart.n_ends,
+                .frontend = device_frontend_instance(device),
+                .frontend_restarts = device_frontend_restarts(device),
         };
 }
 
 void device_read_counters(const Device *device, Counters *counters)
 {
-        _cleanup_fd_ int folder = run_state_open(device->services->rundir, &device->name);
+        _cleanup_fd_ int folder = run_state_open(device->services->rundir, device->instance);
 
         /* A frontend that counts nothing, or nothing that we understand, has counted nothing. */
         if (folder < 0 || counters_read(folder, counters) < 0)
@@ -289,7 +300,7 @@ static Action device_decide(Device *device, uint64_t *ret_wake_usec)
                 .claimed = device->claimed,
                 .xenbus = device->xenbus,
                 .backend = unit_phase(device->backend),
-                .frontend = unit_phase(device->frontend),
+                .frontend = device_frontend_phase(device),
                 .slice = unit_phase(device->slice),
                 .stop_requested = device->stop_requested,
                 .stop_deadline = device->stop_deadline,
@@ -341,7 +352,7 @@ static void device_set_timer(Device *device, uint64_t wake_usec)
                 device_log(device, LOG_ERR, NULL, r, "cannot set a timer: %m");
 }
 
-static void process_restart(Unit *unit, Restart *restart)
+void device_unit_restart(Unit *unit, Restart *restart)
 {
         restart_forget(restart);
         if (unit_phase(unit) == UNIT_DOWN)
@@ -363,9 +374,9 @@ int device_restart(Device *device, bool backend, bool frontend)
         restart_forget(&device->claim_restart);
         if (device->claimed) {
                 if (backend)
-                        process_restart(device->backend, &device->backend_restart);
+                        device_unit_restart(device->backend, &device->backend_restart);
                 if (frontend)
-                        process_restart(device->frontend, &device->frontend_restart);
+                        device_frontend_restart(device);
                 device_set_state(device, DEVICE_CLAIMED);
         }
         device_enqueue(device, true);

@@ -21,18 +21,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/device-name.h"
 #include "common/launch.h"
-#include "orchestrator/claim.h"
-#include "orchestrator/configuration.h"
 #include "orchestrator/device-report.h"
-#include "orchestrator/histogram.h"
+#include "orchestrator/device-services.h"
 #include "orchestrator/node-set.h"
 #include "orchestrator/reconcile.h"
-#include "orchestrator/store.h"
-#include "orchestrator/units.h"
 
 typedef enum DeviceState {
         DEVICE_SEEN,
@@ -43,30 +38,6 @@ typedef enum DeviceState {
         DEVICE_RELEASED,
         _DEVICE_STATE_MAX,
 } DeviceState;
-
-typedef struct Device Device;
-
-/* What devices work with; the manager owns all of it. */
-typedef struct DeviceServices {
-        sd_event *event;
-        Store *store;
-        Claims *claims;
-        Units *units;
-        Configuration *configuration; /* another one after a reload */
-        int rundir;                   /* RUN_DIRECTORY */
-        int unitdir;                  /* DROPIN_UNIT_DIRECTORY */
-        Histogram *claim_times;
-
-        /* Asks for device_reconcile(), after device_update() if the nodes have to be read again. */
-        void (*enqueue)(void *userdata, Device *device, bool read);
-
-        /* The device's place among its guest's of its type, as for guest_file_find(). */
-        int (*order)(void *userdata, const Device *device);
-
-        /* Told of each new state. */
-        void (*changed)(void *userdata, const Device *device);
-        void *userdata;
-} DeviceServices;
 
 /* A device whose nodes were seen at seen_usec. The services outlive it. */
 Device *device_new(const DeviceServices *services, const DeviceName *name, uint64_t seen_usec);

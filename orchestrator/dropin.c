@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/macros.h"
+#include "common/device-name.h"
 
 #define FILE_NAME "50-device.conf"
 #define NEW_NAME  ".50-device.conf.new"
@@ -81,14 +81,6 @@ char *dropin_format(const Dropin *dropin)
         return g_string_free(out, FALSE);
 }
 
-static void folder_name(const DeviceName *name, char ret_folder[DEVICE_UNIT_MAX + 2])
-{
-        char unit[DEVICE_UNIT_MAX];
-
-        device_name_backend_unit(name, unit);
-        snprintf(ret_folder, DEVICE_UNIT_MAX + 2, "%s.d", unit);
-}
-
 /* Whether the file is there with exactly this text. */
 static bool file_has(int dirfd, const char *text)
 {
@@ -131,13 +123,13 @@ static int folder_touch(int dirfd)
         return futimens(dirfd, times) < 0 ? -errno : 0;
 }
 
-int dropin_write(int dirfd, const DeviceName *name, const char *text)
+int dropin_write(int dirfd, const char *unit, const char *text)
 {
         char folder[DEVICE_UNIT_MAX + 2];
         _cleanup_fd_ int fd = -1;
         int r;
 
-        folder_name(name, folder);
+        snprintf(folder, sizeof(folder), "%s.d", unit);
         if (mkdirat(dirfd, folder, 0700) < 0 && errno != EEXIST)
                 return -errno;
         fd = openat(dirfd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -153,12 +145,12 @@ int dropin_write(int dirfd, const DeviceName *name, const char *text)
         return folder_touch(dirfd);
 }
 
-int dropin_remove(int dirfd, const DeviceName *name)
+int dropin_remove(int dirfd, const char *unit)
 {
         char folder[DEVICE_UNIT_MAX + 2];
         _cleanup_fd_ int fd = -1;
 
-        folder_name(name, folder);
+        snprintf(folder, sizeof(folder), "%s.d", unit);
         fd = openat(dirfd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return errno == ENOENT ? 0 : -errno;

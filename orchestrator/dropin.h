@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The run-time drop-in of a backend unit: what the template cannot know, which is the command and
- * its exceptions from the sandbox.
+ * The run-time drop-in of a unit: what the template cannot know. Of a backend that is the command,
+ * and its exceptions from the sandbox.
  *
  * systemd reads it when it loads the unit, without daemon-reload: before it loads any unit it
  * compares the modification times of its unit folders with those it remembers, to the microsecond
@@ -14,7 +14,7 @@
 
 #include <glib.h>
 
-#include "common/device-name.h"
+#include "common/macros.h"
 
 /* Where systemd looks for run-time units. */
 #define DROPIN_UNIT_DIRECTORY "/run/systemd/system"
@@ -40,14 +40,15 @@ void dropin_clear(Dropin *dropin);
 /* Adds a word, and takes it over: it is freed with g_free(). */
 void dropin_add(Dropin *dropin, DropinKey key, char *word);
 
-/* The text. Nothing in the words is taken for systemd's syntax. The caller frees it. */
+/* The text for a backend. Nothing in the words is taken for systemd's syntax. The caller frees it.
+ */
 char *dropin_format(const Dropin *dropin);
 
 /*
- * Writes the drop-in of the device's backend unit in the unit folder dirfd, unless it is there with
- * the same text. Returns 0 or a negative errno.
+ * Writes the drop-in of the unit in the unit folder dirfd, unless it is there with the same text.
+ * Returns 0 or a negative errno.
  */
-int dropin_write(int dirfd, const DeviceName *name, const char *text) _warn_unused_;
+int dropin_write(int dirfd, const char *unit, const char *text) _warn_unused_;
 
 /* Removes it and its folder, if they are there. Returns 0 or a negative errno. */
-int dropin_remove(int dirfd, const DeviceName *name);
+int dropin_remove(int dirfd, const char *unit);

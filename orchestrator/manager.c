@@ -3,11 +3,9 @@
 #include "orchestrator/manager.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "common/log.h"
@@ -15,8 +13,6 @@
 #include "orchestrator/control.h"
 #include "orchestrator/device-table.h"
 #include "orchestrator/device.h"
-#include "orchestrator/dropin.h"
-#include "orchestrator/paths.h"
 #include "orchestrator/run-state.h"
 
 struct Manager {
@@ -38,8 +34,9 @@ struct Manager {
         char *status;
 };
 
-static void manager_schedule(Manager *manager)
+static void manager_schedule(void *userdata)
 {
+        const Manager *manager = userdata;
         int r;
 
         r = sd_event_source_set_enabled(manager->pass, SD_EVENT_ONESHOT);
@@ -225,9 +222,11 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
         g_autoptr(GHashTable) queue = NULL;
         g_autoptr(GList) devices = NULL;
         Manager *manager = userdata;
+        bool listed = manager->list_due;
         int r = 0;
 
-        if (manager->list_due)
+        shared_frontends_observe(manager->services.shared);
+        if (listed)
                 r = manager_list(manager);
         if (r >= 0 && manager->domains_due)
                 r = manager_check_domains(manager);
@@ -246,6 +245,9 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
         }
         for (const GList *i = devices; i; i = i->next)
                 manager_reconcile(manager, i->data);
+        if (listed)
+                shared_frontends_sweep(manager->services.shared);
+        shared_frontends_reconcile(manager->services.shared);
         manager_report(manager);
 
         /* What came along with answers makes no descriptor readable any more. */
@@ -254,20 +256,51 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
         return r;
 }
 
-static void manager_on_found(void *userdata, const DeviceName *name, const Launch *launch)
+/* What was claimed is unknown. Only with the domain it is certainly over. */
+static void manager_on_unreadable(const Manager *manager, const char *instance, uint16_t domid)
 {
-        Manager *manager = userdata;
         bool exists = true;
         int r;
 
-        if (launch) {
-                manager_add(manager, device_adopt(&manager->services, name, launch));
-                return;
-        }
-        /* What was claimed is unknown. Only with the domain it is certainly over. */
-        r = store_domain_exists(manager->services.store, name->domid, &exists);
+        r = store_domain_exists(manager->services.store, domid, &exists);
         if (r >= 0 && !exists)
-                run_state_remove(manager->services.rundir, name);
+                run_state_remove(manager->services.rundir, instance);
+}
+
+static void manager_on_found(void *userdata, const char *instance, const Launch *launch)
+{
+        Manager *manager = userdata;
+        DeviceName name;
+
+        if (device_name_parse(instance, &name) < 0)
+                return;
+        if (launch)
+                manager_add(manager, device_adopt(&manager->services, &name, launch));
+        else
+                manager_on_unreadable(manager, instance, name.domid);
+}
+
+static void manager_on_found_shared(void *userdata, const char *instance, const Launch *launch)
+{
+        const Manager *manager = userdata;
+        uint16_t domid;
+
+        if (device_name_parse_shared(instance, &domid) < 0)
+                return;
+        if (launch)
+                shared_frontends_adopt(manager->services.shared, domid, launch);
+        else
+                manager_on_unreadable(manager, instance, domid);
+}
+
+/* What an earlier orchestrator has claimed; devices find their shared frontends. */
+static int manager_adopt(Manager *manager)
+{
+        const int rundir = manager->services.rundir;
+        int r;
+
+        r = run_state_list(rundir, manager_on_found_shared, manager);
+        return r < 0 ? r : run_state_list(rundir, manager_on_found, manager);
 }
 
 /* What xen-virtioctl asks for. */
@@ -330,59 +363,17 @@ static int manager_order(void *userdata, const Device *device)
         return device_table_order(manager->devices, device);
 }
 
-static void manager_on_problem(void *userdata _unused_, const char *problem)
-{
-        log_error(NULL, "%s", problem);
-}
-
-/* Opens a folder, and makes it where that is left to us. */
-static int folder_open(const char *path, mode_t mode)
-{
-        int fd;
-
-        if (mkdir(path, mode) < 0 && errno != EEXIST) {
-                log_error_errno(NULL, -errno, "%s: %m", path);
-                return -errno;
-        }
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0) {
-                log_error_errno(NULL, -errno, "%s: %m", path);
-                return -errno;
-        }
-        return fd;
-}
-
 static int manager_open(Manager *manager)
 {
         DeviceServices *services = &manager->services;
         int r;
 
-        services->rundir = folder_open(RUN_DIRECTORY, 0700);
-        if (services->rundir < 0)
-                return services->rundir;
-        services->unitdir = folder_open(DROPIN_UNIT_DIRECTORY, 0755);
-        if (services->unitdir < 0)
-                return services->unitdir;
-        services->configuration = configuration_load("", manager_on_problem, NULL);
-        r = control_new(manager->event, services->rundir, &control_ops, manager, &manager->control);
-        if (r < 0) {
-                log_error_errno(NULL, r, "cannot listen for xen-virtioctl: %m");
-                return r;
-        }
-
-        r = claims_open(&services->claims);
-        if (r < 0) {
-                log_error_errno(NULL, r, "cannot open Xen's device model interface: %m");
-                return r;
-        }
-        r = store_open(manager_on_change, manager, &services->store);
-        if (r < 0) {
-                log_error_errno(NULL, r, "cannot connect to xenstore: %m");
-                return r;
-        }
-        r = units_new(manager->event, &services->units);
+        r = device_services_open(services, manager_on_change, manager_schedule);
         if (r < 0)
-                log_error_errno(NULL, r, "cannot watch systemd: %m");
+                return r;
+        r = control_new(manager->event, services->rundir, &control_ops, manager, &manager->control);
+        if (r < 0)
+                log_error_errno(NULL, r, "cannot listen for xen-virtioctl: %m");
         return r;
 }
 
@@ -402,7 +393,7 @@ static int manager_start(Manager *manager)
         if (r >= 0)
                 r = sd_event_source_set_exit_on_failure(manager->pass, true);
         if (r >= 0)
-                r = run_state_list(manager->services.rundir, manager_on_found, manager);
+                r = manager_adopt(manager);
         /* The watches' first events, which make the first pass, may have come already. */
         if (r >= 0)
                 r = store_dispatch(manager->services.store);
@@ -421,8 +412,6 @@ int manager_new(sd_event *event, Manager **ret_manager)
         manager->queue = g_hash_table_new(NULL, NULL);
         manager->services = (DeviceServices){
                 .event = event,
-                .rundir = -1,
-                .unitdir = -1,
                 .claim_times = &manager->claim_times,
                 .enqueue = manager_enqueue,
                 .order = manager_order,
@@ -449,8 +438,7 @@ void manager_reload(Manager *manager)
 
         sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
         log_info(NULL, "reading the configuration again");
-        configuration_free(manager->services.configuration);
-        manager->services.configuration = configuration_load("", manager_on_problem, NULL);
+        device_services_reload(&manager->services);
         g_hash_table_iter_init(&iter, manager->devices);
         while (g_hash_table_iter_next(&iter, NULL, (void **)&device))
                 device_retry(device);
@@ -472,12 +460,7 @@ Manager *manager_free(Manager *manager)
         control_free(manager->control);
         sd_event_source_disable_unref(manager->pass);
         sd_event_source_disable_unref(manager->watch);
-        units_free(manager->services.units);
-        store_close(manager->services.store);
-        claims_close(manager->services.claims);
-        configuration_free(manager->services.configuration);
-        fd_closep(&manager->services.rundir);
-        fd_closep(&manager->services.unitdir);
+        device_services_close(&manager->services);
         g_free(manager->status);
         sd_event_unref(manager->event);
         g_free(manager);

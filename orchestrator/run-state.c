@@ -36,35 +36,40 @@ static DIR *dir_open(int dirfd)
         return dir;
 }
 
-int run_state_open(int rundir, const DeviceName *name)
+int run_state_open(int rundir, const char *instance)
 {
-        char instance[DEVICE_INSTANCE_MAX];
-        int fd;
+        int fd = openat(rundir, instance, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-        device_name_instance(name, instance);
-        fd = openat(rundir, instance, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         return fd < 0 ? -errno : fd;
 }
 
-static int folder_read(int rundir, const DeviceName *name, Launch *ret_launch)
+static int folder_read(int rundir, const char *instance, uint16_t domid, Launch *ret_launch)
 {
-        LogContext context = { .domid = name->domid };
-        char instance[DEVICE_INSTANCE_MAX];
-        _cleanup_fd_ int fd = -1;
+        const LogContext context = { .device = instance, .domid = domid };
+        _cleanup_fd_ int fd = run_state_open(rundir, instance);
         const char *key;
         int r;
 
-        fd = run_state_open(rundir, name);
         if (fd < 0)
                 return fd;
         r = launch_read(fd, ret_launch, &key);
-        if (r < 0 && r != -ENOENT) {
-                device_name_instance(name, instance);
-                context.device = instance;
+        if (r < 0 && r != -ENOENT)
                 log_error_errno(&context, r, "cannot read the launch file: %s%s%m, leaving it", key,
                                 *key != '\0' ? ": " : "");
-        }
         return r;
+}
+
+/* Whose folder it is; -EINVAL if it is none of ours. */
+static int instance_domid(const char *instance, uint16_t *ret_domid)
+{
+        DeviceName name;
+
+        if (device_name_parse_shared(instance, ret_domid) >= 0)
+                return 0;
+        if (device_name_parse(instance, &name) < 0)
+                return -EINVAL;
+        *ret_domid = name.domid;
+        return 0;
 }
 
 int run_state_list(int rundir, RunStateFound *found, void *userdata)
@@ -75,37 +80,35 @@ int run_state_list(int rundir, RunStateFound *found, void *userdata)
         if (!dir)
                 return -errno;
         while ((entry = readdir(dir))) {
-                DeviceName name;
+                uint16_t domid;
                 Launch launch;
                 int r;
 
-                if (device_name_parse(entry->d_name, &name) < 0)
+                if (instance_domid(entry->d_name, &domid) < 0)
                         continue;
-                r = folder_read(rundir, &name, &launch);
+                r = folder_read(rundir, entry->d_name, domid, &launch);
                 if (r == -ENOENT)
-                        run_state_remove(rundir, &name);
+                        run_state_remove(rundir, entry->d_name);
                 else
-                        found(userdata, &name, r < 0 ? NULL : &launch);
+                        found(userdata, entry->d_name, r < 0 ? NULL : &launch);
         }
         return 0;
 }
 
-bool run_state_is_claimed(int rundir, const DeviceName *name)
+bool run_state_is_claimed(int rundir, const char *instance)
 {
-        _cleanup_fd_ int fd = run_state_open(rundir, name);
+        _cleanup_fd_ int fd = run_state_open(rundir, instance);
 
         return fd >= 0 && faccessat(fd, LAUNCH_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int run_state_create(int rundir, const DeviceName *name, const Launch *launch)
+int run_state_create(int rundir, const char *instance, const Launch *launch)
 {
-        char instance[DEVICE_INSTANCE_MAX];
         _cleanup_fd_ int fd = -1;
 
-        device_name_instance(name, instance);
         if (mkdirat(rundir, instance, FOLDER_MODE) < 0 && errno != EEXIST)
                 return -errno;
-        fd = run_state_open(rundir, name);
+        fd = run_state_open(rundir, instance);
         if (fd < 0)
                 return fd;
         /* Whatever the umask is. */
@@ -116,9 +119,9 @@ int run_state_create(int rundir, const DeviceName *name, const Launch *launch)
         return launch_write(fd, launch);
 }
 
-void run_state_remove_socket(int rundir, const DeviceName *name)
+void run_state_remove_socket(int rundir, const char *instance)
 {
-        _cleanup_fd_ int fd = run_state_open(rundir, name);
+        _cleanup_fd_ int fd = run_state_open(rundir, instance);
 
         if (fd >= 0)
                 unlinkat(fd, BACKEND_SOCKET, 0);
@@ -149,14 +152,11 @@ static void frontend_folder_remove(int fd)
                 unlinkat(fd, FRONTEND_FOLDER, AT_REMOVEDIR);
 }
 
-int run_state_remove(int rundir, const DeviceName *name)
+int run_state_remove(int rundir, const char *instance)
 {
-        char instance[DEVICE_INSTANCE_MAX];
-        _cleanup_fd_ int fd = -1;
+        _cleanup_fd_ int fd = run_state_open(rundir, instance);
         int r;
 
-        device_name_instance(name, instance);
-        fd = run_state_open(rundir, name);
         if (fd < 0)
                 return fd == -ENOENT ? 0 : fd;
         frontend_folder_remove(fd);

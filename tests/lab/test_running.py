@@ -102,7 +102,7 @@ def test_list_and_show(dom0, running):
     device = f"{running.domid()}-disk-51712"
     lines = dom0.check("xen-virtioctl list").splitlines()
     assert len(lines) == 2
-    assert lines[1].split() == [device, "running", "blk", "ready", "-"]
+    assert lines[1].split() == [device, "running", "blk", "own", "ready", "-"]
 
     [entry] = json.loads(dom0.check("xen-virtioctl --json list"))
     assert entry["device"] == device

@@ -5,7 +5,8 @@
  *
  *     set INSTANCE DOMID DOMAIN STATE [PROBLEM]
  *
- * makes the device or changes it, and announces that. What it was asked to restart it prints.
+ * makes the device or changes it, and announces that; those of libxl's kind "virtio" are served by
+ * a shared frontend. What it was asked to restart it prints.
  */
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "common/device-name.h"
 #include "orchestrator/control.h"
 #include "orchestrator/metrics.h"
 
@@ -27,6 +29,12 @@ typedef struct Simulation {
 
 static void describe(char **words, DeviceReport *ret_report)
 {
+        static char shared[DEVICE_INSTANCE_MAX];
+        DeviceName name;
+        bool is_shared = device_name_parse(words[1], &name) >= 0 && name.kind == DEVICE_KIND_VIRTIO;
+
+        if (is_shared)
+                device_name_shared(name.domid, shared);
         *ret_report = (DeviceReport){
                 .instance = words[1],
                 .domid = (uint32_t)g_ascii_strtoull(words[2], NULL, 10),
@@ -35,6 +43,7 @@ static void describe(char **words, DeviceReport *ret_report)
                 .device_id = 2,
                 .state = words[4],
                 .problem = words[5],
+                .frontend = is_shared ? shared : words[1],
                 .base = 0x2000000,
                 .server = 1,
                 .memory_kib = 196608,

@@ -102,9 +102,9 @@ def test_list(daemon):
     daemon.tell(FAILED, DISK)
     settle(daemon, 2)
     assert daemon.ctl("list") == (
-        "DEVICE         GUEST   TYPE  STATE   PROBLEM\n"
-        "5-disk-51712   guest1  blk   ready   -\n"
-        "10-disk-51712  guest2  blk   failed  the backend exited with status 1\n")
+        "DEVICE         GUEST   TYPE  FRONTEND  STATE   PROBLEM\n"
+        "5-disk-51712   guest1  blk   own       ready   -\n"
+        "10-disk-51712  guest2  blk   own       failed  the backend exited with status 1\n")
     first, second = json.loads(daemon.ctl("list", "--json"))
     assert (first["device"], first["problem"], first["base"]) == ("5-disk-51712", None, 0x2000000)
     assert second["problem"] == "the backend exited with status 1"
@@ -122,6 +122,18 @@ def test_show(daemon):
     [entry] = json.loads(daemon.ctl("--json", "show", "5-disk-51712"))
     assert entry["kicks"] == 20
     assert daemon.ctl("show", "5-disk-51728", status=1) == ""
+
+
+def test_shared_frontend(daemon):
+    daemon.tell(DISK, "set 5-virtio-3 5 guest1 ready")
+    settle(daemon, 2)
+    lines = daemon.ctl("list").splitlines()
+    assert [line.split()[3] for line in lines] == ["FRONTEND", "own", "shared"]
+    entries = json.loads(daemon.ctl("--json", "list"))
+    assert [entry["frontend"] for entry in entries] == ["5-disk-51712", "5-shared"]
+    text = daemon.ctl("show", "5-virtio-3")
+    assert "Units: xen-virtio-frontend@5-shared.service, shared with other devices\n" in text
+    assert "xen-virtio-backend@5-virtio-3.service\n" in text
 
 
 def test_many_devices(daemon):

@@ -41,6 +41,18 @@ int claims_take(Claims *claims G_GNUC_UNUSED, uint16_t domid G_GNUC_UNUSED,
         return 0;
 }
 
+int claims_join(Claims *claims G_GNUC_UNUSED, uint16_t domid G_GNUC_UNUSED,
+                uint16_t server G_GNUC_UNUSED, uint64_t base G_GNUC_UNUSED)
+{
+        g_assert_not_reached(); /* see test-shared.c */
+}
+
+int claims_leave(Claims *claims G_GNUC_UNUSED, uint16_t domid G_GNUC_UNUSED,
+                 uint16_t server G_GNUC_UNUSED, uint64_t base G_GNUC_UNUSED)
+{
+        g_assert_not_reached();
+}
+
 int claims_release(Claims *claims G_GNUC_UNUSED, uint16_t domid G_GNUC_UNUSED,
                    uint16_t server G_GNUC_UNUSED)
 {
@@ -98,6 +110,21 @@ void unit_stop(Unit *unit)
 static void unit_end(Unit *unit)
 {
         unit->phase = UNIT_DOWN;
+}
+
+void unit_reload(Unit *unit G_GNUC_UNUSED)
+{
+        g_assert_not_reached();
+}
+
+ReloadPhase unit_reload_phase(const Unit *unit G_GNUC_UNUSED)
+{
+        g_assert_not_reached();
+}
+
+void units_stop_other(Units *units G_GNUC_UNUSED, const char *name G_GNUC_UNUSED)
+{
+        g_assert_not_reached();
 }
 
 char *unit_describe_end(const Unit *unit G_GNUC_UNUSED)
@@ -210,6 +237,7 @@ static void fixture_set_up(Fixture *fixture, const void *data)
                 .userdata = fixture,
         };
         g_assert_cmpint(sd_event_default(&fixture->services.event), >=, 0);
+        fixture->services.shared = shared_frontends_new(&(SharedServices){ 0 });
         fixture->devices[0] = device_make(fixture, 0, "virtio,device1");
         fixture->devices[1] = device_make(fixture, 1, "virtio,device1a");
         for (size_t i = 0; i < G_N_ELEMENTS(fixture->devices); i++)
@@ -222,6 +250,7 @@ static void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
                 device_free(fixture->devices[i]);
                 g_free(fixture->store.errors[i]);
         }
+        shared_frontends_free(fixture->services.shared);
         sd_event_unref(fixture->services.event);
         configuration_free(fixture->services.configuration);
         g_ptr_array_unref(fixture->units.list);

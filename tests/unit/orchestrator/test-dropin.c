@@ -9,10 +9,9 @@
 
 #include "orchestrator/dropin.h"
 
-#define UNIT_FOLDER "xen-virtio-backend@5-disk-51712.service.d"
+#define UNIT        "xen-virtio-backend@5-disk-51712.service"
+#define UNIT_FOLDER UNIT ".d"
 #define UNIT_FILE   UNIT_FOLDER "/50-device.conf"
-
-static const DeviceName name = { 5, DEVICE_KIND_DISK, 51712 };
 
 /* The text for a command of one argument, and that argument as systemd.syntax(7) writes it. */
 static const struct {
@@ -97,21 +96,21 @@ static void test_files(void)
         int dirfd = open(folder, O_RDONLY | O_DIRECTORY);
         uint64_t before;
 
-        g_assert_cmpint(dropin_remove(dirfd, &name), ==, 0);
-        g_assert_cmpint(dropin_write(dirfd, &name, "[Service]\n"), ==, 0);
+        g_assert_cmpint(dropin_remove(dirfd, UNIT), ==, 0);
+        g_assert_cmpint(dropin_write(dirfd, UNIT, "[Service]\n"), ==, 0);
         g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
         g_assert_cmpstr(text, ==, "[Service]\n");
 
         /* The same again leaves everything as it is; something else replaces it. */
         before = folder_time(dirfd);
-        g_assert_cmpint(dropin_write(dirfd, &name, "[Service]\n"), ==, 0);
+        g_assert_cmpint(dropin_write(dirfd, UNIT, "[Service]\n"), ==, 0);
         g_assert_cmpuint(folder_time(dirfd), ==, before);
-        g_assert_cmpint(dropin_write(dirfd, &name, "[Service]\nA=b\n"), ==, 0);
+        g_assert_cmpint(dropin_write(dirfd, UNIT, "[Service]\nA=b\n"), ==, 0);
         g_assert_true(g_file_get_contents(file, &later, NULL, NULL));
         g_assert_cmpstr(later, ==, "[Service]\nA=b\n");
 
-        g_assert_cmpint(dropin_remove(dirfd, &name), ==, 0);
-        g_assert_cmpint(dropin_remove(dirfd, &name), ==, 0);
+        g_assert_cmpint(dropin_remove(dirfd, UNIT), ==, 0);
+        g_assert_cmpint(dropin_remove(dirfd, UNIT), ==, 0);
         g_assert_false(g_file_test(file, G_FILE_TEST_EXISTS));
         close(dirfd);
         g_assert_cmpint(g_rmdir(folder), ==, 0);
@@ -125,16 +124,19 @@ static void test_each_changes_the_time(void)
         uint64_t before = folder_time(dirfd) / 1000;
 
         for (uint32_t devid = 0; devid < 50; devid++) {
-                DeviceName device = { 5, DEVICE_KIND_VIRTIO, devid };
+                g_autofree char *unit = g_strdup_printf("backend@%u.service", devid);
                 uint64_t after;
 
-                g_assert_cmpint(dropin_write(dirfd, &device, "[Service]\n"), ==, 0);
+                g_assert_cmpint(dropin_write(dirfd, unit, "[Service]\n"), ==, 0);
                 after = folder_time(dirfd) / 1000;
                 g_assert_cmpuint(after, !=, before);
                 before = after;
         }
-        for (uint32_t devid = 0; devid < 50; devid++)
-                dropin_remove(dirfd, &(DeviceName){ 5, DEVICE_KIND_VIRTIO, devid });
+        for (uint32_t devid = 0; devid < 50; devid++) {
+                g_autofree char *unit = g_strdup_printf("backend@%u.service", devid);
+
+                dropin_remove(dirfd, unit);
+        }
         close(dirfd);
         g_assert_cmpint(g_rmdir(folder), ==, 0);
 }

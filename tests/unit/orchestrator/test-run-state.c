@@ -10,7 +10,8 @@
 
 #include "orchestrator/run-state.h"
 
-static const DeviceName name = { 5, DEVICE_KIND_DISK, 51712 };
+#define NAME  "5-disk-51712"
+#define LATER "7-virtio-0"
 static const Launch launch = {
         .uuid = "8a5d2f0e-7d11-4f6e-9a55-0123456789ab",
         .server = 3,
@@ -23,6 +24,7 @@ static const Launch launch = {
 typedef struct Fixture {
         char *folder;
         int rundir;
+        const char *expected;
         unsigned int n_found, n_unreadable;
 } Fixture;
 
@@ -31,6 +33,7 @@ static void fixture_set_up(Fixture *fixture, const void *data G_GNUC_UNUSED)
         fixture->folder = g_dir_make_tmp("test-run-state-XXXXXX", NULL);
         fixture->rundir = open(fixture->folder, O_RDONLY | O_DIRECTORY);
         g_assert_cmpint(fixture->rundir, >=, 0);
+        fixture->expected = NAME;
 }
 
 static void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
@@ -41,7 +44,7 @@ static void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_free(fixture->folder);
 }
 
-static void on_found(void *userdata, const DeviceName *found, const Launch *found_launch)
+static void on_found(void *userdata, const char *found, const Launch *found_launch)
 {
         Fixture *fixture = userdata;
 
@@ -50,9 +53,7 @@ static void on_found(void *userdata, const DeviceName *found, const Launch *foun
                 return;
         }
         fixture->n_found++;
-        g_assert_cmpuint(found->domid, ==, 5);
-        g_assert_cmpuint(found->devid, ==, 51712);
-        g_assert_cmpint(found->kind, ==, DEVICE_KIND_DISK);
+        g_assert_cmpstr(found, ==, fixture->expected);
         g_assert_cmpuint(found_launch->server, ==, 3);
         g_assert_cmpstr(found_launch->uuid, ==, launch.uuid);
 }
@@ -64,25 +65,36 @@ static void test_life(Fixture *fixture, const void *data G_GNUC_UNUSED)
 
         g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
         g_assert_cmpuint(fixture->n_found, ==, 0);
-        g_assert_false(run_state_is_claimed(fixture->rundir, &name));
+        g_assert_false(run_state_is_claimed(fixture->rundir, NAME));
 
         mask = umask(0077);
-        g_assert_cmpint(run_state_create(fixture->rundir, &name, &launch), ==, 0);
+        g_assert_cmpint(run_state_create(fixture->rundir, NAME, &launch), ==, 0);
         umask(mask);
         g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712", &st, 0), ==, 0);
         g_assert_cmphex(st.st_mode & 07777, ==, 0711);
         g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/frontend", &st, 0), ==, 0);
         g_assert_cmphex(st.st_mode & 07777, ==, 0700);
 
-        g_assert_true(run_state_is_claimed(fixture->rundir, &name));
+        g_assert_true(run_state_is_claimed(fixture->rundir, NAME));
         /* Twice is once, and a listing can be had twice. */
-        g_assert_cmpint(run_state_create(fixture->rundir, &name, &launch), ==, 0);
+        g_assert_cmpint(run_state_create(fixture->rundir, NAME, &launch), ==, 0);
         g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
         g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
         g_assert_cmpuint(fixture->n_found, ==, 2);
 
-        g_assert_cmpint(run_state_remove(fixture->rundir, &name), ==, 0);
-        g_assert_cmpint(run_state_remove(fixture->rundir, &name), ==, 0);
+        g_assert_cmpint(run_state_remove(fixture->rundir, NAME), ==, 0);
+        g_assert_cmpint(run_state_remove(fixture->rundir, NAME), ==, 0);
+}
+
+/* The folder of a frontend that several devices share is found as theirs are. */
+static void test_shared(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        fixture->expected = "5-shared";
+        g_assert_cmpint(run_state_create(fixture->rundir, "5-shared", &launch), ==, 0);
+        g_assert_cmpint(mkdirat(fixture->rundir, "6-shared", 0700), ==, 0);
+        g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
+        g_assert_cmpuint(fixture->n_found, ==, 1);
+        g_assert_cmpint(run_state_remove(fixture->rundir, "5-shared"), ==, 0);
 }
 
 static void file_make(int dirfd, const char *path, const char *text)
@@ -98,22 +110,22 @@ static void test_sockets_and_leftovers(Fixture *fixture, const void *data G_GNUC
 {
         struct stat st;
 
-        g_assert_cmpint(run_state_create(fixture->rundir, &name, &launch), ==, 0);
+        g_assert_cmpint(run_state_create(fixture->rundir, NAME, &launch), ==, 0);
         file_make(fixture->rundir, "5-disk-51712/backend.sock", "");
-        run_state_remove_socket(fixture->rundir, &name);
-        run_state_remove_socket(fixture->rundir, &name);
+        run_state_remove_socket(fixture->rundir, NAME);
+        run_state_remove_socket(fixture->rundir, NAME);
         g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/backend.sock", &st, 0), <, 0);
 
         file_make(fixture->rundir, "5-disk-51712/backend.pid", "1");
         file_make(fixture->rundir, "5-disk-51712/.launch.new", "1");
         file_make(fixture->rundir, "5-disk-51712/frontend/state", "1");
-        g_assert_cmpint(run_state_remove(fixture->rundir, &name), ==, 0);
+        g_assert_cmpint(run_state_remove(fixture->rundir, NAME), ==, 0);
 }
 
 /* Names of others are left alone; a folder without a launch file is nobody's. */
 static void test_strange_entries(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        static const char *const others[] = { "5-disk-051712", "lost+found", "5-disk",
+        static const char *const others[] = { "5-disk-051712", "lost+found", "5-disk", "5-share",
                                               "0x5-disk-1" };
         struct stat st;
 
@@ -136,18 +148,17 @@ static void test_strange_entries(Fixture *fixture, const void *data G_GNUC_UNUSE
 /* The device of a launch file that cannot be read may run: only without the file it cannot. */
 static void test_unreadable(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        static const DeviceName later = { 7, DEVICE_KIND_VIRTIO, 0 };
         struct rlimit limit, none;
         struct stat st;
 
-        g_assert_cmpint(run_state_create(fixture->rundir, &name, &launch), ==, 0);
+        g_assert_cmpint(run_state_create(fixture->rundir, NAME, &launch), ==, 0);
         g_assert_cmpint(mkdirat(fixture->rundir, "7-virtio-0", 0700), ==, 0);
         file_make(fixture->rundir, "7-virtio-0/launch", "VERSION=2\n");
         g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
         g_assert_cmpuint(fixture->n_found, ==, 1);
         g_assert_cmpuint(fixture->n_unreadable, ==, 1);
         g_assert_cmpint(fstatat(fixture->rundir, "7-virtio-0/launch", &st, 0), ==, 0);
-        g_assert_true(run_state_is_claimed(fixture->rundir, &later));
+        g_assert_true(run_state_is_claimed(fixture->rundir, LATER));
 
         /* Room for the folders' descriptors, but not for the file's. */
         g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
@@ -159,14 +170,16 @@ static void test_unreadable(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpuint(fixture->n_unreadable, ==, 3);
         g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/launch", &st, 0), ==, 0);
 
-        g_assert_cmpint(run_state_remove(fixture->rundir, &name), ==, 0);
-        g_assert_cmpint(run_state_remove(fixture->rundir, &later), ==, 0);
+        g_assert_cmpint(run_state_remove(fixture->rundir, NAME), ==, 0);
+        g_assert_cmpint(run_state_remove(fixture->rundir, LATER), ==, 0);
 }
 
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add("/run-state/life", Fixture, NULL, fixture_set_up, test_life, fixture_tear_down);
+        g_test_add("/run-state/shared", Fixture, NULL, fixture_set_up, test_shared,
+                   fixture_tear_down);
         g_test_add("/run-state/sockets-and-leftovers", Fixture, NULL, fixture_set_up,
                    test_sockets_and_leftovers, fixture_tear_down);
         g_test_add("/run-state/strange-entries", Fixture, NULL, fixture_set_up,

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A device's range: which server gets it, and the record under /run that says so. */
+
+#include "orchestrator/device-internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "orchestrator/dropin.h"
+#include "orchestrator/placement.h"
+#include "orchestrator/run-state.h"
+
+/*
+ * What the configuration says of the device, as far as the frontend has to know. Mistakes in it are
+ * told when the backend is to be started.
+ */
+static void launch_configure(Device *device, Launch *launch)
+{
+        const DeviceServices *services = device->services;
+        g_autofree char *message = NULL;
+        DeviceChoice choice;
+        int order = services->order(services->userdata, device);
+
+        if (configuration_choose(services->configuration, device->spec, order, &choice, &message) >=
+            0) {
+                launch->memory = choice.profile->memory;
+                device_options_hand_over(&choice.options, &launch->config);
+                launch->config.size = choice.profile->config_size;
+        }
+        device_choice_clear(&choice);
+}
+
+static Launch launch_make(const DeviceSpec *spec)
+{
+        Launch launch = {
+                .base = spec->base,
+                .irq = spec->irq,
+                .device_id = spec->device_id,
+                .memory_kib = spec->memory_kib,
+                .grant_usage = spec->grant_usage,
+        };
+
+        g_strlcpy(launch.uuid, spec->uuid, sizeof(launch.uuid));
+        return launch;
+}
+
+/* Claims the range, for the shared server if that is not NULL, and says so. */
+static int range_take(Device *device, const SharedFrontend *shared, Launch *launch)
+{
+        const DeviceServices *services = device->services;
+        const uint16_t domid = device->name.domid;
+        double msec;
+        int r;
+
+        if (shared) {
+                launch->server = shared_frontend_server(shared);
+                r = claims_join(services->claims, domid, launch->server, launch->base);
+        } else {
+                r = claims_take(services->claims, domid, launch->base, &launch->server);
+        }
+        msec = device_msec_since_seen(device);
+        if (r >= 0)
+                histogram_add(services->claim_times, (uint64_t)(msec * (double)USEC_PER_MSEC));
+        device_introduce(device);
+        if (r < 0)
+                return r;
+        device_log(device, LOG_INFO, LOG_ID_DEVICE_CLAIMED, 0,
+                   "claimed MMIO range %#" PRIx64 " as IOREQ server %u, "
+                   "%.1f ms after the node was seen",
+                   launch->base, (unsigned int)launch->server, msec);
+        return 0;
+}
+
+/* The shared frontend that a server just made is for, or NULL if it is the device's own. */
+static SharedFrontend *shared_open(const Device *device, const Launch *launch)
+{
+        const DeviceServices *services = device->services;
+        const uint16_t domid = device->name.domid;
+        SharedFrontend *shared;
+        int r;
+
+        if (!placement_opens_shared(launch->server,
+                                    services->configuration->settings.reserved_servers) ||
+            !placement_can_share(launch) || shared_frontends_find(services->shared, domid))
+                return NULL;
+        r = shared_frontends_open(services->shared, domid, launch, &shared);
+        if (r >= 0)
+                return shared;
+        device_log(device, LOG_WARNING, NULL, r, "cannot make a shared frontend: %m");
+        return NULL;
+}
+
+/* The guest's lives, or the number is another domain's by now: its servers are not ours. */
+static int range_give_back(Device *device, uint16_t server, bool guest_lives)
+{
+        SharedMember *member = steal_pointer(device->member);
+
+        if (member)
+                return shared_member_release(member, guest_lives);
+        if (!guest_lives)
+                return 0;
+        return claims_release(device->services->claims, device->name.domid, server);
+}
+
+int device_claim_take(Device *device)
+{
+        const DeviceServices *services = device->services;
+        SharedFrontend *shared = shared_frontends_find(services->shared, device->name.domid);
+        const bool is_further = shared;
+        Launch launch = launch_make(device->spec);
+        int r;
+
+        /* A claim that nobody could read: another one would take the guest's accesses from it. */
+        if (run_state_is_claimed(services->rundir, device->instance))
+                return -EEXIST;
+
+        /* Files are read before the claim only where it depends on what they say. */
+        if (is_further)
+                launch_configure(device, &launch);
+        if (is_further && !(placement_can_share(&launch) && shared_frontend_fits(shared, &launch)))
+                shared = NULL;
+        r = range_take(device, shared, &launch);
+        if (r < 0)
+                return r;
+        if (!is_further) {
+                launch_configure(device, &launch);
+                shared = shared_open(device, &launch);
+        }
+        if (shared)
+                device_frontend_join(device, shared, launch.base);
+        r = run_state_create(services->rundir, device->instance, &launch);
+        if (r < 0) {
+                range_give_back(device, launch.server, true);
+                return r;
+        }
+        device->launch = launch;
+        device->claimed = true;
+        return 0;
+}
+
+void device_claim_release(Device *device)
+{
+        const DeviceServices *services = device->services;
+        int r;
+
+        r = range_give_back(device, device->launch.server, device_claim_is_current(device));
+        if (r < 0)
+                device_log(device, LOG_WARNING, NULL, r, "cannot give back IOREQ server %u: %m",
+                           (unsigned int)device->launch.server);
+        r = dropin_remove(services->unitdir, unit_name(device->backend));
+        if (r < 0)
+                device_log(device, LOG_WARNING, NULL, r, "cannot remove the unit's drop-in: %m");
+        r = run_state_remove(services->rundir, device->instance);
+        if (r < 0)
+                device_log(device, LOG_WARNING, NULL, r, "cannot remove the device's folder: %m");
+}

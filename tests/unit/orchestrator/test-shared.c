@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* More devices than IOREQ servers: which one each gets, and the process that serves several. */
+
+#include <glib.h>
+#include <string.h>
+
+#include "orchestrator/restart.h"
+#include "orchestrator/run-state.h"
+#include "tests/unit/orchestrator/shared-fixture.h"
+
+/* All are claimed before anything is started; the first ones alone, and one server is left. */
+static void test_come(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        DeviceReport report;
+
+        for (uint32_t i = 0; i < N_DEVICES; i++) {
+                device_come(fixture, i, UUID);
+                g_assert_cmpint(device_state(fixture->devices[i]), ==, DEVICE_CLAIMED);
+        }
+        assert_servers(fixture, "11111150");
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 0);
+
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
+        assert_list(fixture, "6789a");
+        g_assert_true(file_exists(fixture, "units/" SHARED_UNIT ".d/50-device.conf"));
+        g_assert_true(file_exists(fixture, "run/5-shared/frontend"));
+        assert_states(fixture, "ccccc");
+
+        /* Each is ready when its own backend has answered. */
+        unit_become(shared_unit(), UNIT_UP);
+        frontend_say(fixture, 7, "ready\n");
+        orchestrator_pass(fixture);
+        assert_states(fixture, "crccc");
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 0);
+        device_describe(fixture->devices[7], &report);
+        g_assert_cmpstr(report.frontend, ==, "5-shared");
+        g_assert_cmpuint(report.server, ==, SHARED_SERVER);
+        device_describe(fixture->devices[0], &report);
+        g_assert_cmpstr(report.frontend, ==, "5-virtio-0");
+}
+
+/* One that comes later is handed over to the process that runs. */
+static void test_further(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        for (uint32_t i = 0; i < N_DEVICES - 1; i++)
+                device_come(fixture, i, UUID);
+        orchestrator_pass(fixture);
+        unit_become(shared_unit(), UNIT_UP);
+        orchestrator_pass(fixture);
+        device_come(fixture, N_DEVICES - 1, UUID);
+        assert_servers(fixture, "11111150");
+        orchestrator_pass(fixture);
+        assert_list(fixture, "6789a");
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 1);
+        /* Nothing that is said before that is over counts. */
+        frontend_say(fixture, N_DEVICES - 1, "ready\n");
+        orchestrator_pass(fixture);
+        assert_states(fixture, "ccccc");
+        reload_end(fixture, RELOAD_DONE);
+        assert_states(fixture, "ccccr");
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
+}
+
+/* A range is given back when the process has heard that it is over. */
+static void test_go(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        devices_come(fixture);
+        device_go(fixture, 8);
+        assert_list(fixture, "679a");
+        assert_servers(fixture, "11111150");
+        g_assert_cmpint(device_state(fixture->devices[8]), ==, DEVICE_STOPPING);
+        reload_end(fixture, RELOAD_DONE);
+        assert_servers(fixture, "11111140");
+        g_assert_cmpint(device_state(fixture->devices[8]), ==, DEVICE_RELEASED);
+        g_assert_cmpint(fixture->store.states[8], ==, XENBUS_CLOSED);
+        g_assert_false(file_exists(fixture, "run/5-virtio-8"));
+
+        /* A device alone does not matter to it. */
+        device_go(fixture, 0);
+        unit_become(unit_find("xen-virtio-frontend@5-virtio-0.service"), UNIT_DOWN);
+        orchestrator_pass(fixture);
+        assert_servers(fixture, "01111140");
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 1);
+
+        /* Three at once are one reload; the last one ends the process instead. */
+        device_read(fixture->devices[6], UUID, "5");
+        device_read(fixture->devices[7], UUID, "5");
+        device_read(fixture->devices[9], UUID, "5");
+        orchestrator_pass(fixture);
+        assert_list(fixture, "a");
+        unit_become(unit_find("xen-virtio-backend@5-virtio-6.service"), UNIT_DOWN);
+        unit_become(unit_find("xen-virtio-backend@5-virtio-7.service"), UNIT_DOWN);
+        unit_become(unit_find("xen-virtio-backend@5-virtio-9.service"), UNIT_DOWN);
+        reload_end(fixture, RELOAD_DONE);
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 2);
+        assert_servers(fixture, "01111110");
+        device_go(fixture, 10);
+        g_assert_cmpint(shared_unit()->phase, ==, UNIT_STOPPING);
+        assert_servers(fixture, "01111110");
+        unit_become(shared_unit(), UNIT_DOWN);
+        orchestrator_pass(fixture);
+        assert_servers(fixture, "01111100");
+        g_assert_false(fixture->claims.exists[SHARED_SERVER]);
+        g_assert_false(file_exists(fixture, "run/5-shared"));
+        g_assert_false(file_exists(fixture, "units/" SHARED_UNIT ".d"));
+        g_assert_null(shared_frontends_find(fixture->services.shared, 5));
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
+}
+
+/* One that comes while the process ends gets the next process. */
+static void test_come_while_it_ends(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        for (uint32_t i = 0; i <= FIRST_SHARED; i++)
+                device_come(fixture, i, UUID);
+        orchestrator_pass(fixture);
+        unit_become(shared_unit(), UNIT_UP);
+        orchestrator_pass(fixture);
+        device_go(fixture, FIRST_SHARED);
+        g_assert_cmpint(shared_unit()->phase, ==, UNIT_STOPPING);
+        device_come(fixture, FIRST_SHARED + 1, UUID);
+        assert_servers(fixture, "11111120");
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
+        unit_become(shared_unit(), UNIT_DOWN);
+        orchestrator_pass(fixture);
+        assert_servers(fixture, "11111110");
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 2);
+        assert_list(fixture, "7");
+}
+
+/* The process is started again as one; no backend is touched, and no device counts it as its own.
+ */
+static void test_crash(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        DeviceReport report;
+
+        devices_come(fixture);
+        unit_become(shared_unit(), UNIT_DOWN);
+        orchestrator_pass(fixture);
+        assert_states(fixture, "fffff");
+        g_assert_cmpstr(fixture->store.errors[6], ==,
+                        "the frontend was killed, see journalctl -u " SHARED_UNIT);
+        g_assert_cmpint(device_state(fixture->devices[0]), ==, DEVICE_READY);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1); /* not before its time */
+
+        g_usleep(RESTART_DELAY_MIN_USEC * 3 / 2);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 2);
+        assert_list(fixture, "6789a");
+        unit_become(shared_unit(), UNIT_UP);
+        orchestrator_pass(fixture);
+        assert_states(fixture, "fffff"); /* what the former one has said is void */
+        for (unsigned int i = FIRST_SHARED; i < N_DEVICES; i++)
+                frontend_say(fixture, i, "ready\n");
+        orchestrator_pass(fixture);
+        assert_states(fixture, "rrrrr");
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 0);
+        g_assert_null(fixture->store.errors[6]);
+        device_describe(fixture->devices[6], &report);
+        g_assert_cmpuint(report.frontend_restarts, ==, 1);
+        g_assert_cmpuint(report.backend_restarts, ==, 0);
+        g_assert_cmpuint(unit_find("xen-virtio-backend@5-virtio-6.service")->n_starts, ==, 1);
+}
+
+/* A device that fails by itself has its own time of the next try, and is that device's alone. */
+static void test_one_fails(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        devices_come(fixture);
+        frontend_say(fixture, 9, "failed\n");
+        orchestrator_pass(fixture);
+        assert_states(fixture, "rrrfr");
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 0);
+        g_usleep(RESTART_DELAY_MIN_USEC * 3 / 2);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 1);
+        frontend_say(fixture, 9, "ready\n");
+        reload_end(fixture, RELOAD_DONE);
+        assert_states(fixture, "rrrrr");
+
+        /* So has its backend. */
+        unit_become(unit_find("xen-virtio-backend@5-virtio-9.service"), UNIT_DOWN);
+        orchestrator_pass(fixture);
+        assert_states(fixture, "rrrfr");
+        g_usleep(RESTART_DELAY_MIN_USEC * 3 / 2);
+        orchestrator_pass(fixture);
+        assert_states(fixture, "rrrrr");
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 1);
+}
+
+/* A reload that was not heard is made again. */
+static void test_reload_fails(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        devices_come(fixture);
+        device_go(fixture, 8);
+        reload_end(fixture, RELOAD_FAILED);
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 1);
+        g_assert_cmpint(device_state(fixture->devices[8]), ==, DEVICE_STOPPING);
+        g_usleep(RESTART_DELAY_MIN_USEC * 3 / 2);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 2);
+        reload_end(fixture, RELOAD_DONE);
+        g_assert_cmpint(device_state(fixture->devices[8]), ==, DEVICE_RELEASED);
+}
+
+/* xen-virtioctl restart --frontend: all of them hand over, and none has failed. */
+static void test_restart(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        DeviceReport report;
+
+        devices_come(fixture);
+        g_assert_cmpint(device_restart(fixture->devices[7], false, true), ==, 0);
+        g_assert_cmpint(shared_unit()->phase, ==, UNIT_STOPPING);
+        orchestrator_pass(fixture);
+        unit_become(shared_unit(), UNIT_DOWN);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 2);
+        assert_states(fixture, "rcrrr");
+        unit_become(shared_unit(), UNIT_UP);
+        for (unsigned int i = FIRST_SHARED; i < N_DEVICES; i++)
+                frontend_say(fixture, i, "ready\n");
+        orchestrator_pass(fixture);
+        assert_states(fixture, "rrrrr");
+        device_describe(fixture->devices[7], &report);
+        g_assert_cmpuint(report.frontend_restarts, ==, 1);
+}
+
+static void on_found_shared(void *userdata, const char *instance, const Launch *launch)
+{
+        Fixture *fixture = userdata;
+
+        if (strcmp(instance, "5-shared") == 0)
+                shared_frontends_adopt(fixture->services.shared, 5, launch);
+}
+
+static void on_found(void *userdata, const char *instance, const Launch *launch)
+{
+        Fixture *fixture = userdata;
+        DeviceName name;
+
+        if (device_name_parse(instance, &name) >= 0)
+                fixture->devices[name.devid] = device_adopt(&fixture->services, &name, launch);
+}
+
+/* Another orchestrator takes over; systemd has not told it anything yet. */
+static void take_over(Fixture *fixture)
+{
+        orchestrator_end(fixture);
+        orchestrator_start(fixture);
+        units.unknown = true;
+        g_assert_cmpint(run_state_list(fixture->services.rundir, on_found_shared, fixture), ==, 0);
+        g_assert_cmpint(run_state_list(fixture->services.rundir, on_found, fixture), ==, 0);
+        orchestrator_pass(fixture);
+        units.unknown = false;
+}
+
+/* The next orchestrator finds all of it under /run, and starts nothing. */
+static void test_adopt(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        devices_come(fixture);
+        take_over(fixture);
+        for (uint32_t i = 0; i < N_DEVICES; i++)
+                device_read(fixture->devices[i], UUID, i == 9 ? "5" : "4");
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 1);
+        assert_list(fixture, "678a");
+        /* Adopted, but not yet known to be served no more. */
+        unit_become(unit_find("xen-virtio-backend@5-virtio-9.service"), UNIT_DOWN);
+        orchestrator_pass(fixture);
+        g_assert_cmpint(device_state(fixture->devices[9]), ==, DEVICE_STOPPING);
+        reload_end(fixture, RELOAD_DONE);
+        assert_states(fixture, "rrrrr");
+        assert_servers(fixture, "11111140");
+        shared_frontends_sweep(fixture->services.shared);
+        g_assert_nonnull(shared_frontends_find(fixture->services.shared, 5));
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
+}
+
+/* It crashed while nobody looked. */
+static void test_adopt_crashed(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        devices_come(fixture);
+        shared_unit()->phase = UNIT_DOWN;
+        take_over(fixture);
+        for (uint32_t i = 0; i < N_DEVICES; i++)
+                device_read(fixture->devices[i], UUID, "4");
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 2);
+        assert_list(fixture, "6789a");
+}
+
+/* The orchestrator was killed between the server's record and the device's: the range waits. */
+static void test_adopt_half(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        for (uint32_t i = 0; i <= FIRST_SHARED; i++)
+                device_come(fixture, i, UUID);
+        g_assert_cmpint(run_state_remove(fixture->services.rundir, "5-virtio-6"), ==, 0);
+        take_over(fixture);
+        for (uint32_t i = 0; i < FIRST_SHARED; i++)
+                device_read(fixture->devices[i], UUID, "4");
+        device_come(fixture, FIRST_SHARED, UUID);
+        assert_servers(fixture, "11111110");
+        shared_frontends_sweep(fixture->services.shared);
+        orchestrator_pass(fixture);
+        assert_list(fixture, "6");
+
+        /* And if its nodes have gone, too, nothing is left under /run. */
+        g_assert_cmpint(run_state_remove(fixture->services.rundir, "5-virtio-6"), ==, 0);
+        shared_unit()->phase = UNIT_DOWN;
+        take_over(fixture);
+        shared_frontends_sweep(fixture->services.shared);
+        g_assert_false(file_exists(fixture, "run/5-shared"));
+}
+
+/* Seeded memory is for one device: it gets the server that is left, and then there is none. */
+static void test_seed(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        for (uint32_t i = 0; i < N_DEVICES; i++)
+                device_come(fixture, i, UUID);
+        assert_servers(fixture, "11111131");
+        g_assert_cmpint(device_state(fixture->devices[8]), ==, DEVICE_CLAIMED);
+        g_assert_cmpint(device_state(fixture->devices[9]), ==, DEVICE_FAILED);
+        g_assert_cmpstr(fixture->store.errors[9], ==,
+                        "the guest has as many IOREQ servers as Xen allows");
+        orchestrator_pass(fixture);
+        assert_list(fixture, "67a");
+}
+
+/* The number is another domain's by now: its devices have nothing to do with what is ending. */
+static void test_another_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        static const char other[] = "11111111-7d11-4f6e-9a55-0123456789ab";
+
+        devices_come(fixture);
+        orchestrator_end(fixture);
+        orchestrator_start(fixture);
+        g_assert_cmpint(run_state_list(fixture->services.rundir, on_found_shared, fixture), ==, 0);
+        /* Its servers went with it. */
+        for (uint16_t i = 0; i <= SHARED_SERVER; i++)
+                claims_release(&fixture->claims, 5, i);
+        g_assert_cmpint(run_state_remove(fixture->services.rundir, "5-virtio-8"), ==, 0);
+        device_come(fixture, 8, other);
+        assert_servers(fixture, "10000000");
+        g_assert_cmpint(device_state(fixture->devices[8]), ==, DEVICE_CLAIMED);
+}
+
+#define ADD(path, function, guest)                                                                 \
+        g_test_add("/shared/" path, Fixture, guest, fixture_set_up, function, fixture_tear_down)
+
+int main(int argc, char **argv)
+{
+        static const char plain[] = "[net]\nBackend=net\n";
+
+        g_test_init(&argc, &argv, NULL);
+        ADD("come", test_come, plain);
+        ADD("further", test_further, plain);
+        ADD("go", test_go, plain);
+        ADD("come-while-it-ends", test_come_while_it_ends, plain);
+        ADD("crash", test_crash, plain);
+        ADD("one-fails", test_one_fails, plain);
+        ADD("reload-fails", test_reload_fails, plain);
+        ADD("restart", test_restart, plain);
+        ADD("adopt", test_adopt, plain);
+        ADD("adopt-crashed", test_adopt_crashed, plain);
+        ADD("adopt-half", test_adopt_half, plain);
+        ADD("seed", test_seed,
+            "[net]\nBackend=net\n[virtio-8]\nBackend=seed\n[virtio-9]\nBackend=seed\n");
+        ADD("another-guest", test_another_guest, plain);
+        return g_test_run();
+}
