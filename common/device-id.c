@@ -3,7 +3,7 @@
 #include "common/device-id.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/device-type.h"
@@ -43,16 +43,15 @@ uint32_t device_id_parse(const char *text)
 int device_id_parse_xl(const char *text, uint32_t *ret_id)
 {
         const size_t length = strlen(XL_PREFIX);
-        unsigned long id;
+        char hexadecimal[sizeof("0xffffffff")];
+        uint64_t id;
+        int r;
 
         if (strncmp(text, XL_PREFIX, length) != 0)
                 return -EINVAL;
-        text += length;
-        /* strtoul() would take a sign, spaces and a prefix. */
-        if (*text == '\0' || text[strspn(text, "0123456789abcdefABCDEF")] != '\0')
-                return -ERANGE;
-        id = strtoul(text, NULL, 16);
-        if (id == 0 || id > DEVICE_ID_MAX)
+        r = snprintf(hexadecimal, sizeof(hexadecimal), "0x%s", text + length);
+        if ((size_t)r >= sizeof(hexadecimal) ||
+            parse_unsigned(hexadecimal, DEVICE_ID_MAX, &id) < 0 || id == 0)
                 return -ERANGE;
         *ret_id = (uint32_t)id;
         return 0;

@@ -270,7 +270,7 @@ static const struct {
         { 1, -EAGAIN, "[net]\nBackend=net\n[net.1]\n",
           "@:3:2: [net.1] cannot be told from others while nodes of the guest's make no sense" },
         { 2, 0, "", "no backend profile for virtio device type 2 (blk)" },
-        { 40, 0, "[40]\n", "no backend profile for virtio device type 40 (type 40)" },
+        { 46, 0, "[46]\n", "no backend profile for virtio device type 46 (type 46)" },
 };
 
 static void test_bad(Fixture *fixture, const void *data G_GNUC_UNUSED)
