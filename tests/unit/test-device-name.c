@@ -166,6 +166,8 @@ static void test_shared(void)
         }
         device_name_shared_unit(5, text);
         g_assert_cmpstr(text, ==, "xen-virtio-frontend@5-shared.service");
+        device_name_shared_slice(5, text);
+        g_assert_cmpstr(text, ==, "xen-virtio-5-shared.slice");
 }
 
 int main(int argc, char *argv[])
