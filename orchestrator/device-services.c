@@ -47,7 +47,7 @@ static void shared_open(DeviceServices *services, void (*schedule)(void *userdat
         services->shared = shared_frontends_new(&shared);
 }
 
-int device_services_open(DeviceServices *services, StoreHandler *changed,
+int device_services_open(DeviceServices *services, const StoreOps *store_ops,
                          void (*schedule)(void *userdata))
 {
         int r;
@@ -66,9 +66,9 @@ int device_services_open(DeviceServices *services, StoreHandler *changed,
                 log_error_errno(NULL, r, "cannot open Xen's device model interface: %m");
                 return r;
         }
-        r = store_open(changed, services->userdata, &services->store);
+        r = store_open(services->event, store_ops, services->userdata, &services->store);
         if (r < 0) {
-                log_error_errno(NULL, r, "cannot connect to xenstore: %m");
+                log_error_errno(NULL, r, "cannot watch xenstore: %m");
                 return r;
         }
         r = units_new(services->event, &services->units);

@@ -38,12 +38,12 @@ typedef struct DeviceServices {
 
 /*
  * Opens all of it but what the caller puts in: event, the functions and what they get. Says by
- * itself what it cannot do. changed is called with what xenstore has to say, schedule as
+ * itself what it cannot do. store_ops are told what xenstore has to say, schedule is as
  * SharedServices has it; both get userdata.
  *
  * Returns 0 or a negative errno. device_services_close() is to be called in either case.
  */
-int device_services_open(DeviceServices *services, StoreHandler *changed,
+int device_services_open(DeviceServices *services, const StoreOps *store_ops,
                          void (*schedule)(void *userdata)) _warn_unused_;
 
 /* After all devices have been freed. */

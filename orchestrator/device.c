@@ -59,13 +59,9 @@ double device_msec_since_seen(const Device *device)
 /* Puts the text into the node "error", if it does not say so already; NULL removes it. */
 void device_write_error(Device *device, const char *text)
 {
-        int r;
-
         if (g_strcmp0(device->error, text) == 0)
                 return;
-        r = store_write_error(device->services->store, &device->name, text);
-        if (r < 0 && r != -ENOENT)
-                device_log(device, LOG_WARNING, NULL, r, "cannot write the error node: %m");
+        store_write_error(device->services->store, &device->name, text);
         g_free(device->error);
         device->error = g_strdup(text);
 }
@@ -255,11 +251,13 @@ bool device_claim_is_current(const Device *device)
                g_str_has_suffix(device->vm, device->launch.uuid);
 }
 
-/* Nodes that make no sense: said once, and never held against a device that is served. */
+/* Nodes that make no sense: said, though not without end, and never held against a device that is
+ * served. */
 static void device_refuse(Device *device, const char *text)
 {
         if (device->claimed) {
-                device_log(device, LOG_WARNING, NULL, 0, "%s, ignoring", text);
+                if (log_limit_permit(&device->refusals, clock_now_usec()))
+                        device_log(device, LOG_WARNING, NULL, 0, "%s, ignoring", text);
                 return;
         }
         device->wish = WISH_UNCLEAR;

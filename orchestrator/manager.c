@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
 
 #include "common/log.h"
@@ -18,19 +17,21 @@
 struct Manager {
         DeviceServices services;
         sd_event *event;
-        sd_event_source *watch; /* xenstore has something to say */
-        sd_event_source *pass;  /* the queue is not empty */
+        sd_event_source *pass; /* the queue is not empty */
         Control *control;
 
         GHashTable *devices; /* DeviceName → Device */
-        GHashTable *queue;   /* Device → whether its nodes have to be read */
+        GHashTable *queue;   /* of Device, to look at in the next pass */
 
-        /* What xenstore has said since the last pass. */
-        bool list_due, domains_due;
-        uint64_t list_seen_usec;
+        /* Instances with a launch file that nobody understands → domid. */
+        GHashTable *unreadable;
+
+        uint64_t list_seen_usec; /* when it was last said that there may be others */
 
         Histogram claim_times;
-        bool ready; /* the first pass is over */
+        bool settled;   /* the devices that were there at the start have been read */
+        bool ready;     /* and looked at */
+        bool sweep_due; /* those that have a shared frontend are known */
         char *status;
 };
 
@@ -48,123 +49,139 @@ static void manager_enqueue(void *userdata, Device *device, bool read)
 {
         Manager *manager = userdata;
 
-        if (g_hash_table_lookup(manager->queue, device))
-                read = true;
-        g_hash_table_insert(manager->queue, device, GINT_TO_POINTER(read));
+        if (read) {
+                store_read(manager->services.store, device_name(device));
+                return;
+        }
+        g_hash_table_add(manager->queue, device);
         manager_schedule(manager);
 }
 
 static void manager_add(Manager *manager, Device *device)
 {
         g_hash_table_insert(manager->devices, (void *)device_name(device), device);
-        manager_enqueue(manager, device, true);
 }
 
-/* Notes that a device's nodes have to be read, seen for the first time or again. */
+/* Has a device's nodes read, seen for the first time or again. */
 static void manager_see(Manager *manager, const DeviceName *name, uint64_t seen_usec)
 {
-        Device *device = g_hash_table_lookup(manager->devices, name);
-
-        if (device)
-                manager_enqueue(manager, device, true);
-        else if (g_hash_table_size(manager->devices) < STORE_DEVICES_MAX)
+        if (!g_hash_table_lookup(manager->devices, name)) {
+                if (g_hash_table_size(manager->devices) >= STORE_DEVICES_MAX)
+                        return;
                 manager_add(manager, device_new(&manager->services, name, seen_usec));
+        }
+        store_read(manager->services.store, name);
+}
+
+/* A domain has ended, and the event does not say which. */
+static void manager_check_domains(Manager *manager)
+{
+        GHashTableIter iter;
+        Device *device;
+
+        void *domid;
+
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device))
+                store_check_domain(manager->services.store, device_name(device)->domid);
+        g_hash_table_iter_init(&iter, manager->unreadable);
+        while (g_hash_table_iter_next(&iter, NULL, &domid))
+                store_check_domain(manager->services.store, (uint16_t)GPOINTER_TO_UINT(domid));
 }
 
 static void manager_on_change(void *userdata, StoreChange change, const DeviceName *name)
 {
         Manager *manager = userdata;
-        uint64_t now = clock_now_usec();
+        Store *store = manager->services.store;
 
         switch (change) {
         case STORE_CHANGE_DEVICE:
-                manager_see(manager, name, now);
+                manager_see(manager, name, clock_now_usec());
                 break;
+        case STORE_CHANGE_GUEST:
         case STORE_CHANGE_LIST:
-                if (!manager->list_due)
-                        manager->list_seen_usec = now;
-                manager->list_due = true;
-                manager_schedule(manager);
+                manager->list_seen_usec = clock_now_usec();
+                store_list(store, change == STORE_CHANGE_LIST ? STORE_ALL_GUESTS : name->domid);
                 break;
         case STORE_CHANGE_DOMAINS:
-                manager->domains_due = true;
-                manager_schedule(manager);
+                manager_check_domains(manager);
                 break;
         }
 }
 
-static int manager_on_watch(sd_event_source *source _unused_, int fd _unused_,
-                            uint32_t events _unused_, void *userdata)
+/* Has the known devices of a domain, or of STORE_ALL_GUESTS, read again. */
+static void manager_read(Manager *manager, uint16_t domid)
 {
-        Manager *manager = userdata;
-        int r;
+        GHashTableIter iter;
+        Device *device;
 
-        r = store_dispatch(manager->services.store);
-        if (r < 0)
-                log_error_errno(NULL, r, "lost the connection to xenstore: %m");
-        return r;
+        g_hash_table_iter_init(&iter, manager->devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
+                if (domid == STORE_ALL_GUESTS || domid == device_name(device)->domid)
+                        store_read(manager->services.store, device_name(device));
+        }
 }
 
 /* Devices that may have come, and devices that may have gone: a complete listing says. */
-static int manager_list(Manager *manager)
+static void manager_on_listed(void *userdata, uint16_t domid, const DeviceName *names,
+                              size_t n_names)
 {
-        _cleanup_free_ DeviceName *names = NULL;
-        GHashTableIter iter;
-        Device *device;
-        int n;
+        Manager *manager = userdata;
 
-        manager->list_due = false;
-        n = store_list(manager->services.store, &names);
-        if (n < 0)
-                return n;
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device))
-                manager_enqueue(manager, device, true);
-        for (int i = 0; i < n; i++)
+        for (size_t i = 0; i < n_names; i++)
                 manager_see(manager, &names[i], manager->list_seen_usec);
-        return 0;
+        manager_read(manager, domid);
 }
 
-/* A domain has ended, and the event does not say which. */
-static int manager_check_domains(Manager *manager)
+static void manager_on_domain(void *userdata, uint16_t domid, bool exists)
 {
+        Manager *manager = userdata;
+        const char *instance;
         GHashTableIter iter;
-        Device *device;
+        void *other;
 
-        manager->domains_due = false;
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
-                bool exists;
-                int r;
-
-                r = store_domain_exists(manager->services.store, device_name(device)->domid,
-                                        &exists);
-                if (r < 0)
-                        return r;
-                if (!exists)
-                        manager_enqueue(manager, device, true);
+        if (exists)
+                return;
+        manager_read(manager, domid);
+        /* What was claimed there is unknown. Only with the domain it is certainly over. */
+        g_hash_table_iter_init(&iter, manager->unreadable);
+        while (g_hash_table_iter_next(&iter, (void **)&instance, &other)) {
+                if (GPOINTER_TO_UINT(other) != domid)
+                        continue;
+                run_state_remove(manager->services.rundir, instance);
+                g_hash_table_iter_remove(&iter);
         }
-        return 0;
 }
 
-/* Reads a device's nodes; a new device is claimed here. */
-static int manager_read(Manager *manager, Device *device)
+/* A device's nodes; a new device is claimed here. */
+static void manager_on_nodes(void *userdata, const DeviceName *name, const NodeSet *nodes,
+                             bool domain_exists)
 {
-        _cleanup_(node_set_clear) NodeSet nodes = { 0 };
-        const DeviceName *name = device_name(device);
-        bool exists = false;
-        int r;
+        Manager *manager = userdata;
+        Device *device = g_hash_table_lookup(manager->devices, name);
 
-        r = store_read(manager->services.store, name, &nodes, &exists);
-        if (r == -EAGAIN) {
-                manager_enqueue(manager, device, true);
-                return 0;
-        }
-        if (r < 0)
-                return r;
-        device_update(device, &nodes, exists);
-        return 0;
+        if (!device)
+                return;
+        device_update(device, nodes, domain_exists);
+        manager_enqueue(manager, device, false);
 }
+
+static void manager_on_settled(void *userdata)
+{
+        Manager *manager = userdata;
+
+        manager->sweep_due = !manager->settled;
+        manager->settled = true;
+        manager_schedule(manager);
+}
+
+static const StoreOps store_ops = {
+        .changed = manager_on_change,
+        .nodes = manager_on_nodes,
+        .listed = manager_on_listed,
+        .domain = manager_on_domain,
+        .settled = manager_on_settled,
+};
 
 /* With the last device of a guest goes the guest's slice. */
 static void manager_stop_guest(Manager *manager, uint16_t domid)
@@ -199,8 +216,11 @@ static void manager_reconcile(Manager *manager, Device *device)
 /* One line for people: "systemctl status xen-virtiod" shows it. */
 static void manager_report(Manager *manager)
 {
-        char *status = device_table_describe(manager->devices);
+        char *status;
 
+        if (!manager->settled)
+                return;
+        status = device_table_describe(manager->devices);
         if (!manager->ready || g_strcmp0(status, manager->status) != 0)
                 sd_notifyf(0, "%sSTATUS=%s", manager->ready ? "" : "READY=1\n", status);
         manager->ready = true;
@@ -214,57 +234,34 @@ static int device_compare(const void *a, const void *b)
 }
 
 /*
- * Looks at every device in the queue. All are read, and the new ones claimed, before anything is
- * started for one of them: a claim has milliseconds until the guest runs, the rest has seconds.
+ * Looks at every device in the queue. This comes after all that xenstore has to say: a claim has
+ * milliseconds until the guest runs, the rest has seconds.
  */
 static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
 {
         g_autoptr(GHashTable) queue = NULL;
         g_autoptr(GList) devices = NULL;
         Manager *manager = userdata;
-        bool listed = manager->list_due;
-        int r = 0;
 
         shared_frontends_observe(manager->services.shared);
-        if (listed)
-                r = manager_list(manager);
-        if (r >= 0 && manager->domains_due)
-                r = manager_check_domains(manager);
         queue = manager->queue;
         manager->queue = g_hash_table_new(NULL, NULL);
-
-        /* What comes before a device says which of its guest's it is, as soon as it is claimed. */
         devices = g_list_sort(g_hash_table_get_keys(queue), device_compare);
-        for (const GList *i = devices; i && r >= 0; i = i->next) {
-                if (GPOINTER_TO_INT(g_hash_table_lookup(queue, i->data)))
-                        r = manager_read(manager, i->data);
-        }
-        if (r < 0) {
-                log_error_errno(NULL, r, "cannot read xenstore: %m");
-                return r;
-        }
         for (const GList *i = devices; i; i = i->next)
                 manager_reconcile(manager, i->data);
-        if (listed)
+        if (manager->sweep_due)
                 shared_frontends_sweep(manager->services.shared);
+        manager->sweep_due = false;
         shared_frontends_reconcile(manager->services.shared);
         manager_report(manager);
-
-        /* What came along with answers makes no descriptor readable any more. */
-        if (store_has_event(manager->services.store))
-                r = store_dispatch(manager->services.store);
-        return r;
+        return 0;
 }
 
 /* What was claimed is unknown. Only with the domain it is certainly over. */
 static void manager_on_unreadable(const Manager *manager, const char *instance, uint16_t domid)
 {
-        bool exists = true;
-        int r;
-
-        r = store_domain_exists(manager->services.store, domid, &exists);
-        if (r >= 0 && !exists)
-                run_state_remove(manager->services.rundir, instance);
+        g_hash_table_insert(manager->unreadable, g_strdup(instance), GUINT_TO_POINTER(domid));
+        store_check_domain(manager->services.store, domid);
 }
 
 static void manager_on_found(void *userdata, const char *instance, const Launch *launch)
@@ -368,7 +365,7 @@ static int manager_open(Manager *manager)
         DeviceServices *services = &manager->services;
         int r;
 
-        r = device_services_open(services, manager_on_change, manager_schedule);
+        r = device_services_open(services, &store_ops, manager_schedule);
         if (r < 0)
                 return r;
         r = control_new(manager->event, services->rundir, &control_ops, manager, &manager->control);
@@ -385,18 +382,9 @@ static int manager_start(Manager *manager)
         if (r >= 0)
                 r = sd_event_source_set_enabled(manager->pass, SD_EVENT_OFF);
         if (r >= 0)
-                r = sd_event_add_io(manager->event, &manager->watch,
-                                    store_fd(manager->services.store), EPOLLIN, manager_on_watch,
-                                    manager);
-        if (r >= 0)
-                r = sd_event_source_set_exit_on_failure(manager->watch, true);
-        if (r >= 0)
-                r = sd_event_source_set_exit_on_failure(manager->pass, true);
+                r = sd_event_source_set_priority(manager->pass, SD_EVENT_PRIORITY_IDLE);
         if (r >= 0)
                 r = manager_adopt(manager);
-        /* The watches' first events, which make the first pass, may have come already. */
-        if (r >= 0)
-                r = store_dispatch(manager->services.store);
         if (r < 0)
                 log_error_errno(NULL, r, "cannot start: %m");
         return r;
@@ -410,6 +398,7 @@ int manager_new(sd_event *event, Manager **ret_manager)
         manager->event = sd_event_ref(event);
         manager->devices = device_table_new();
         manager->queue = g_hash_table_new(NULL, NULL);
+        manager->unreadable = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         manager->services = (DeviceServices){
                 .event = event,
                 .claim_times = &manager->claim_times,
@@ -425,8 +414,6 @@ int manager_new(sd_event *event, Manager **ret_manager)
                 manager_free(manager);
                 return r;
         }
-        log_info(NULL, "serving the devices of domain %u", store_domid(manager->services.store));
-
         *ret_manager = manager;
         return 0;
 }
@@ -457,9 +444,9 @@ Manager *manager_free(Manager *manager)
                 device_free(device);
         g_hash_table_unref(manager->devices);
         g_hash_table_unref(manager->queue);
+        g_hash_table_unref(manager->unreadable);
         control_free(manager->control);
         sd_event_source_disable_unref(manager->pass);
-        sd_event_source_disable_unref(manager->watch);
         device_services_close(&manager->services);
         g_free(manager->status);
         sd_event_unref(manager->event);

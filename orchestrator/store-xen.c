@@ -7,122 +7,358 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <xen/io/xs_wire.h>
 
+#include "common/log.h"
 #include "common/parse.h"
-#include "orchestrator/xenstore-wire.h"
-
-#define PATH_SIZE 128
-
-/* How often a transaction that others got in the way of is tried again. */
-#define TRANSACTION_TRIES 10
+#include "orchestrator/clock.h"
+#include "orchestrator/restart.h"
+#include "orchestrator/store-path.h"
+#include "orchestrator/store-task.h"
 
 #define TOKEN_DOMAINS "domains"
 #define WATCH_DOMAINS "@releaseDomain"
 
-/*
- * libxenstore reads a connection that has watches in a thread of its own, which costs each request
- * two switches more. So watches have a connection to themselves, and requests are quick: a device
- * is claimed only after its nodes have been read one by one.
- */
-#define NO_TRANSACTION 0U
+/* Between two tries to connect, at most: guests may be waiting for xenstored, too. */
+#define RECONNECT_MAX_USEC (1 * USEC_PER_SEC)
 
+/* Of the node "error", in bytes: xenstore's own limit is 4096 with the path. */
+#define ERROR_MAX 2048
+
+/*
+ * A queue of tasks, one of which runs at a time: xenstored has one thread, a transaction that is
+ * short is seldom in anybody's way, and answers come in the order of asking.
+ */
 struct Store {
-        XenstoreWire *wire;
-        StoreHandler *handler;
+        sd_event *event;
+        const StoreOps *ops;
         void *userdata;
-        uint16_t domid;
+
+        XenstoreWire *wire; /* NULL: no connection */
+        sd_event_source *io, *reconnect;
+        Restart restart;
+        bool complained;        /* of the present loss */
+        unsigned int n_awaited; /* answers to what a connection starts with */
+
+        GQueue tasks;        /* of StoreTask; the first one runs, if running */
+        GHashTable *waiting; /* those that nothing of is answered: asking again changes nothing */
+        bool running;
+        bool unsettled; /* there are tasks, or were, and nobody was told that there are none */
+        bool busy;      /* store_run() follows anyway */
 };
 
-static void kind_path(DeviceKind kind, char ret_path[PATH_SIZE])
+static int store_connect(Store *store);
+static void store_run(Store *store);
+
+/* The connection's end. What was not answered will be asked again. */
+static void store_disconnect(Store *store)
 {
-        snprintf(ret_path, PATH_SIZE, "backend/%s", device_kind_node(kind));
+        store->io = sd_event_source_disable_unref(store->io);
+        store->wire = xenstore_wire_close(store->wire);
+        if (store->running)
+                store_task_reset(g_queue_peek_head(&store->tasks));
+        store->running = false;
+        store->n_awaited = 0;
 }
 
-static void node_path(const DeviceName *name, const char *node, char ret_path[PATH_SIZE])
+static int store_on_reconnect(sd_event_source *source _unused_, uint64_t usec _unused_,
+                              void *userdata)
 {
-        snprintf(ret_path, PATH_SIZE, "backend/%s/%" PRIu16 "/%" PRIu32 "/%s",
-                 device_kind_node(name->kind), name->domid, name->devid, node);
+        return store_connect(userdata);
 }
 
-/*
- * Takes the answer to a READ. Bytes that no text has become control characters, which spec.c
- * refuses. Returns -ENOENT for a node that is not there, or that we may not see.
- */
-static int answer_text(Store *store, char **ret_text)
+/* Tries again later. Returns 0 or the negative errno of the event loop. */
+static int store_lose(Store *store, int error)
 {
-        char *text;
-        size_t size;
-        int r;
+        uint64_t now = clock_now_usec(), next;
 
-        r = xenstore_wire_answer(store->wire, &text, &size);
-        if (r < 0)
-                return r == -EACCES ? -ENOENT : r;
-        for (size_t i = 0; i < size; i++) {
-                if (text[i] == '\0')
-                        text[i] = '\1';
-        }
-        *ret_text = text;
-        return 0;
+        store_disconnect(store);
+        if (!store->complained)
+                log_error_errno(NULL, error, "no connection to xenstore: %m, trying again");
+        store->complained = true;
+        restart_note_failure(&store->restart, now, g_random_int());
+        next = MIN(store->restart.not_before, now + RECONNECT_MAX_USEC);
+        store->reconnect = sd_event_source_disable_unref(store->reconnect);
+        return sd_event_add_time(store->event, &store->reconnect, CLOCK_MONOTONIC, next, 0,
+                                 store_on_reconnect, store);
 }
 
-static int read_text(Store *store, uint32_t transaction, const char *path, char **ret_text)
-{
-        xenstore_wire_request_text(store->wire, XS_READ, transaction, path);
-        return answer_text(store, ret_text);
-}
-
-/* Our own number. A domain that cannot read it is an old dom0. */
-static int read_domid(Store *store)
-{
-        g_autofree char *text = NULL;
-        uint64_t domid = 0;
-        int r;
-
-        r = read_text(store, NO_TRANSACTION, "domid", &text);
-        if (r < 0 && r != -ENOENT)
-                return r;
-        if (text && parse_unsigned(text, DOMID_RESERVED - 1, &domid) < 0)
-                domid = 0;
-        store->domid = (uint16_t)domid;
-        return 0;
-}
-
-static int watch(Store *store, const char *path, const char *token)
-{
-        char payload[PATH_SIZE];
-        int n = snprintf(payload, sizeof(payload), "%s%c%s", path, '\0', token);
-
-        xenstore_wire_request(store->wire, XS_WATCH, NO_TRANSACTION, payload, (size_t)n + 1);
-        return xenstore_wire_answer(store->wire, NULL, NULL);
-}
-
-static int watch_all(Store *store)
+/* Sends what is queued, and has the loop look for what is next. */
+static int store_flush(Store *store)
 {
         int r;
 
-        r = watch(store, WATCH_DOMAINS, TOKEN_DOMAINS);
-        for (DeviceKind kind = 0; kind < _DEVICE_KIND_MAX && r >= 0; kind++) {
-                char path[PATH_SIZE];
-
-                kind_path(kind, path);
-                r = watch(store, path, device_kind_node(kind));
-        }
+        r = xenstore_wire_flush(store->wire);
+        if (r >= 0)
+                r = sd_event_source_set_io_events(store->io, r > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
         return r;
 }
 
-int store_open(StoreHandler *handler, void *userdata, Store **ret_store)
+/* Watch events */
+
+static void store_on_path(Store *store, const char *path, DeviceKind kind)
+{
+        DeviceName name;
+
+        switch (store_path_parse(path, kind, &name)) {
+        case STORE_PATH_DEVICE:
+                /* That is our own; nothing is read from it. */
+                if (!g_str_has_suffix(path, "/error"))
+                        store->ops->changed(store->userdata, STORE_CHANGE_DEVICE, &name);
+                break;
+        case STORE_PATH_GUEST:
+                store->ops->changed(store->userdata, STORE_CHANGE_GUEST, &name);
+                break;
+        case STORE_PATH_OTHER:
+                store->ops->changed(store->userdata, STORE_CHANGE_LIST, NULL);
+                break;
+        }
+}
+
+static void store_on_event(void *userdata, const char *path, const char *token)
+{
+        Store *store = userdata;
+
+        if (strcmp(token, TOKEN_DOMAINS) == 0)
+                store->ops->changed(store->userdata, STORE_CHANGE_DOMAINS, NULL);
+        for (DeviceKind kind = 0; kind < _DEVICE_KIND_MAX; kind++) {
+                if (strcmp(token, device_kind_node(kind)) == 0)
+                        store_on_path(store, path, kind);
+        }
+}
+
+/* What a connection starts with */
+
+/* All is listed and read again: what has changed since the last connection nobody tells. */
+static void store_greet(Store *store)
+{
+        store->n_awaited--;
+        if (store->n_awaited > 0)
+                return;
+        if (store->complained)
+                log_info(NULL, "the connection to xenstore is there again");
+        store->complained = false;
+        restart_note_healthy(&store->restart, clock_now_usec());
+        store->ops->changed(store->userdata, STORE_CHANGE_LIST, NULL);
+}
+
+/* Our own number. A domain that cannot read it is an old dom0. */
+static int store_on_domid(void *userdata, int result, const char *text, size_t size _unused_)
+{
+        uint64_t domid = 0;
+        Store *store = userdata;
+
+        if (result < 0 && result != -ENOENT && result != -EACCES)
+                return result;
+        if (result < 0 || parse_unsigned(text, DOMID_RESERVED - 1, &domid) < 0)
+                domid = 0;
+        log_info(NULL, "serving the devices of domain %u", (unsigned int)domid);
+        store_greet(store);
+        return 0;
+}
+
+static int store_on_watch(void *userdata, int result, const char *text _unused_,
+                          size_t size _unused_)
+{
+        if (result < 0)
+                return result;
+        store_greet(userdata);
+        return 0;
+}
+
+static void store_watch(Store *store, const char *path, const char *token)
+{
+        char payload[STORE_PATH_MAX];
+        int n = snprintf(payload, sizeof(payload), "%s%c%s", path, '\0', token);
+
+        store->n_awaited++;
+        xenstore_wire_request(store->wire, XS_WATCH, 0, payload, (size_t)n + 1, store_on_watch,
+                              store);
+}
+
+static int store_on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
+                       void *userdata)
+{
+        Store *store = userdata;
+        int r;
+
+        store->busy = true;
+        r = xenstore_wire_dispatch(store->wire);
+        store->busy = false;
+        if (r < 0)
+                return store_lose(store, r);
+        store_run(store);
+        return 0;
+}
+
+static int store_connect(Store *store)
+{
+        int r;
+
+        r = xenstore_wire_open(store_on_event, store, &store->wire);
+        if (r >= 0)
+                r = sd_event_add_io(store->event, &store->io, xenstore_wire_fd(store->wire),
+                                    EPOLLIN, store_on_io, store);
+        if (r < 0)
+                return store_lose(store, r);
+
+        store->n_awaited++;
+        xenstore_wire_request_text(store->wire, XS_READ, 0, "domid", store_on_domid, store);
+        store_watch(store, WATCH_DOMAINS, TOKEN_DOMAINS);
+        for (DeviceKind kind = 0; kind < _DEVICE_KIND_MAX; kind++) {
+                char path[STORE_PATH_MAX];
+
+                store_path_kind(kind, path);
+                store_watch(store, path, device_kind_node(kind));
+        }
+        r = store_flush(store);
+        return r < 0 ? store_lose(store, r) : 0;
+}
+
+/* Tasks */
+
+/* The toolstack was faster: what it has written by now decides. */
+static void store_tell_write(Store *store, const StoreTask *task, int result)
+{
+        if (result == -ENOENT || result == -ESTALE || result == -EAGAIN)
+                store->ops->changed(store->userdata, STORE_CHANGE_DEVICE, &task->name);
+        else if (result < 0)
+                log_warning(NULL,
+                            "cannot write to xenstore, for device %" PRIu32 " of domain %" PRIu16
+                            ": %s",
+                            task->name.devid, task->name.domid, strerror(-result));
+}
+
+static void store_tell(Store *store, StoreTask *task, int result)
+{
+        switch (task->kind) {
+        case STORE_TASK_LIST:
+                g_array_sort(task->names, (GCompareFunc)device_name_compare);
+                store->ops->listed(store->userdata, task->name.domid,
+                                   (const DeviceName *)(void *)task->names->data, task->names->len);
+                break;
+        case STORE_TASK_DOMAIN:
+                store->ops->domain(store->userdata, task->name.domid, task->exists);
+                break;
+        case STORE_TASK_READ:
+                if (result == -EAGAIN)
+                        store_read(store, &task->name);
+                else
+                        store->ops->nodes(store->userdata, &task->name, &task->nodes, task->exists);
+                break;
+        case STORE_TASK_ERROR:
+                if (result == -EAGAIN)
+                        store_write_error(store, &task->name, task->text);
+                else if (result != -ENOENT)
+                        store_tell_write(store, task, result);
+                break;
+        case STORE_TASK_STATE:
+                store_tell_write(store, task, result);
+                break;
+        }
+}
+
+static void store_on_done(void *userdata, StoreTask *task, int result)
+{
+        Store *store = userdata;
+
+        g_queue_pop_head(&store->tasks);
+        store->running = false;
+        if (g_hash_table_lookup(store->waiting, task) == task)
+                g_hash_table_remove(store->waiting, task);
+        store_tell(store, task, result);
+        store_task_free(task);
+}
+
+/* Begins the next task, or says that there is none. */
+static void store_run(Store *store)
+{
+        StoreTask *task = g_queue_peek_head(&store->tasks);
+        int r;
+
+        if (!store->wire || store->n_awaited > 0)
+                return;
+        if (task && !store->running) {
+                store->running = true;
+                store_task_begin(task, store->wire, store_on_done, store);
+        }
+        r = store_flush(store);
+        if (r < 0) {
+                store_lose(store, r);
+        } else if (!task && store->unsettled) {
+                store->unsettled = false;
+                store->ops->settled(store->userdata);
+        }
+}
+
+/* Queues the task, or leaves it to one that waits: the later order counts. Takes it over. */
+static void store_push(Store *store, StoreTask *task)
+{
+        StoreTask *other = g_hash_table_lookup(store->waiting, task);
+
+        if (other && !other->answered) {
+                other->from = task->from;
+                other->to = task->to;
+                g_free(other->text);
+                other->text = g_steal_pointer(&task->text);
+                store_task_free(task);
+                return;
+        }
+        g_hash_table_replace(store->waiting, task, task);
+        store->unsettled = true;
+        g_queue_push_tail(&store->tasks, task);
+        if (!store->busy)
+                store_run(store);
+}
+
+void store_read(Store *store, const DeviceName *name)
+{
+        store_push(store, store_task_new(STORE_TASK_READ, name));
+}
+
+void store_list(Store *store, uint16_t domid)
+{
+        store_push(store, store_task_new(STORE_TASK_LIST, &(DeviceName){ .domid = domid }));
+}
+
+void store_check_domain(Store *store, uint16_t domid)
+{
+        store_push(store, store_task_new(STORE_TASK_DOMAIN, &(DeviceName){ .domid = domid }));
+}
+
+void store_write_state(Store *store, const DeviceName *name, XenbusState from, XenbusState to)
+{
+        StoreTask *task = store_task_new(STORE_TASK_STATE, name);
+
+        task->from = from;
+        task->to = to;
+        store_push(store, task);
+}
+
+void store_write_error(Store *store, const DeviceName *name, const char *text)
+{
+        StoreTask *task = store_task_new(STORE_TASK_ERROR, name);
+
+        if (text) {
+                g_autofree char *cut = g_strndup(text, ERROR_MAX);
+
+                task->text = g_utf8_make_valid(cut, -1);
+        }
+        store_push(store, task);
+}
+
+int store_open(sd_event *event, const StoreOps *ops, void *userdata, Store **ret_store)
 {
         Store *store = g_new0(Store, 1);
         int r;
 
-        store->handler = handler;
+        store->event = sd_event_ref(event);
+        store->ops = ops;
         store->userdata = userdata;
-        r = xenstore_wire_open(&store->wire);
-        if (r >= 0)
-                r = read_domid(store);
-        if (r >= 0)
-                r = watch_all(store);
+        store->waiting = g_hash_table_new(store_task_hash, store_task_equal);
+        g_queue_init(&store->tasks);
+        r = store_connect(store);
         if (r < 0) {
                 store_close(store);
                 return r;
@@ -134,303 +370,16 @@ int store_open(StoreHandler *handler, void *userdata, Store **ret_store)
 
 Store *store_close(Store *store)
 {
+        StoreTask *task;
+
         if (!store)
                 return NULL;
-        xenstore_wire_close(store->wire);
+        store_disconnect(store);
+        sd_event_source_disable_unref(store->reconnect);
+        while ((task = g_queue_pop_head(&store->tasks)))
+                store_task_free(task);
+        g_hash_table_unref(store->waiting);
+        sd_event_unref(store->event);
         g_free(store);
         return NULL;
-}
-
-uint16_t store_domid(const Store *store)
-{
-        return store->domid;
-}
-
-int store_fd(const Store *store)
-{
-        return xenstore_wire_fd(store->wire);
-}
-
-/* "backend/KIND/DOMID/DEVID/…" → the device. */
-static bool path_parse(const char *path, DeviceKind kind, DeviceName *ret_name)
-{
-        char prefix[PATH_SIZE], domid[6], devid[11];
-        uint64_t domid_number, devid_number;
-
-        kind_path(kind, prefix);
-        if (!g_str_has_prefix(path, prefix))
-                return false;
-        if (sscanf(path + strlen(prefix), "/%5[0-9]/%10[0-9]", domid, devid) != 2)
-                return false;
-        if (parse_unsigned(domid, DOMID_RESERVED - 1, &domid_number) < 0 ||
-            parse_unsigned(devid, UINT32_MAX, &devid_number) < 0)
-                return false;
-
-        *ret_name = (DeviceName){ (uint16_t)domid_number, kind, (uint32_t)devid_number };
-        return true;
-}
-
-static void report(Store *store, const char *path, const char *token)
-{
-        DeviceName name;
-
-        if (strcmp(token, TOKEN_DOMAINS) == 0) {
-                store->handler(store->userdata, STORE_CHANGE_DOMAINS, NULL);
-                return;
-        }
-        for (DeviceKind kind = 0; kind < _DEVICE_KIND_MAX; kind++) {
-                if (strcmp(token, device_kind_node(kind)) == 0 && path_parse(path, kind, &name)) {
-                        store->handler(store->userdata, STORE_CHANGE_DEVICE, &name);
-                        return;
-                }
-        }
-        store->handler(store->userdata, STORE_CHANGE_LIST, NULL);
-}
-
-bool store_has_event(const Store *store)
-{
-        return xenstore_wire_has_event(store->wire);
-}
-
-int store_dispatch(Store *store)
-{
-        for (;;) {
-                g_autofree char *path = NULL, *token = NULL;
-                int r;
-
-                r = xenstore_wire_event(store->wire, &path, &token);
-                if (r <= 0)
-                        return r;
-                report(store, path, token);
-        }
-}
-
-/* A folder's entries that are numbers up to max; a folder that is not there has none. */
-static int list_numbers(Store *store, const char *path, uint64_t max, GArray *numbers)
-{
-        g_autofree char *entries = NULL;
-        size_t size;
-        int r;
-
-        xenstore_wire_request_text(store->wire, XS_DIRECTORY, NO_TRANSACTION, path);
-        r = xenstore_wire_answer(store->wire, &entries, &size);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        for (size_t i = 0; i < size; i += strlen(entries + i) + 1) {
-                uint64_t number;
-
-                if (parse_unsigned(entries + i, max, &number) == 0)
-                        g_array_append_val(numbers, number);
-        }
-        return 0;
-}
-
-static int list_kind(Store *store, DeviceKind kind, GArray *names)
-{
-        g_autoptr(GArray) domids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-        char prefix[PATH_SIZE];
-        int r;
-
-        kind_path(kind, prefix);
-        r = list_numbers(store, prefix, DOMID_RESERVED - 1, domids);
-        for (unsigned int i = 0; i < domids->len && r >= 0; i++) {
-                g_autoptr(GArray) devids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-                uint64_t domid = g_array_index(domids, uint64_t, i);
-                char path[PATH_SIZE + 32];
-
-                snprintf(path, sizeof(path), "%s/%" PRIu64, prefix, domid);
-                r = list_numbers(store, path, UINT32_MAX, devids);
-                for (unsigned int j = 0; j < devids->len && names->len < STORE_DEVICES_MAX; j++) {
-                        uint64_t devid = g_array_index(devids, uint64_t, j);
-                        DeviceName name = { (uint16_t)domid, kind, (uint32_t)devid };
-
-                        g_array_append_val(names, name);
-                }
-        }
-        return r;
-}
-
-int store_list(Store *store, DeviceName **ret_names)
-{
-        g_autoptr(GArray) names = g_array_new(FALSE, FALSE, sizeof(DeviceName));
-        unsigned int n;
-        int r = 0;
-
-        for (DeviceKind kind = 0; kind < _DEVICE_KIND_MAX && r >= 0; kind++)
-                r = list_kind(store, kind, names);
-        if (r < 0)
-                return r;
-
-        n = names->len;
-        *ret_names = (DeviceName *)g_array_free(g_steal_pointer(&names), FALSE);
-        return (int)n;
-}
-
-/* Returns 0 and the transaction's number, or a negative errno. */
-static int transaction_start(Store *store, uint32_t *ret_transaction)
-{
-        g_autofree char *text = NULL;
-        uint64_t number;
-        size_t size;
-        int r;
-
-        xenstore_wire_request_text(store->wire, XS_TRANSACTION_START, NO_TRANSACTION, "");
-        r = xenstore_wire_answer(store->wire, &text, &size);
-        if (r < 0)
-                return r;
-        if (parse_unsigned(text, UINT32_MAX, &number) < 0 || number == NO_TRANSACTION)
-                return -EPROTO;
-        *ret_transaction = (uint32_t)number;
-        return 0;
-}
-
-/* Queues the end; its answer is -EAGAIN if others have changed what was read. */
-static void transaction_end(Store *store, uint32_t transaction, bool commit)
-{
-        xenstore_wire_request_text(store->wire, XS_TRANSACTION_END, transaction,
-                                   commit ? "T" : "F");
-}
-
-static void request_node(Store *store, uint32_t transaction, const DeviceName *name, Node node)
-{
-        char path[PATH_SIZE];
-
-        if (node_is_domain(node))
-                snprintf(path, sizeof(path), "/local/domain/%" PRIu16 "/%s", name->domid,
-                         node_name(node));
-        else
-                node_path(name, node_name(node), path);
-        xenstore_wire_request_text(store->wire, XS_READ, transaction, path);
-}
-
-/* All requests leave at once. Each one's answer is fetched, also after one that failed. */
-static int read_once(Store *store, const DeviceName *name, NodeSet *nodes, bool *exists)
-{
-        g_autofree char *introduced = NULL;
-        uint32_t transaction;
-        char domid[8];
-        size_t size;
-        int r, result = 0;
-
-        r = transaction_start(store, &transaction);
-        if (r < 0)
-                return r;
-        for (Node node = 0; node < _NODE_MAX; node++)
-                request_node(store, transaction, name, node);
-        transaction_end(store, transaction, true);
-        snprintf(domid, sizeof(domid), "%" PRIu16, name->domid);
-        xenstore_wire_request_text(store->wire, XS_IS_DOMAIN_INTRODUCED, NO_TRANSACTION, domid);
-
-        node_set_clear(nodes);
-        for (Node node = 0; node < _NODE_MAX; node++) {
-                r = answer_text(store, &nodes->values[node]);
-                if (r < 0 && r != -ENOENT)
-                        result = r;
-        }
-        r = xenstore_wire_answer(store->wire, NULL, NULL);
-        if (r < 0 && result == 0)
-                result = r;
-        r = xenstore_wire_answer(store->wire, &introduced, &size);
-        if (r < 0)
-                return r;
-        *exists = *introduced == 'T';
-        return result;
-}
-
-int store_read(Store *store, const DeviceName *name, NodeSet *ret_nodes, bool *ret_domain_exists)
-{
-        int r = -EAGAIN;
-
-        for (unsigned int i = 0; i < TRANSACTION_TRIES && r == -EAGAIN; i++)
-                r = read_once(store, name, ret_nodes, ret_domain_exists);
-        return r;
-}
-
-int store_domain_exists(Store *store, uint16_t domid, bool *ret_exists)
-{
-        g_autofree char *text = NULL;
-        char number[8];
-        size_t size;
-        int r;
-
-        snprintf(number, sizeof(number), "%" PRIu16, domid);
-        xenstore_wire_request_text(store->wire, XS_IS_DOMAIN_INTRODUCED, NO_TRANSACTION, number);
-        r = xenstore_wire_answer(store->wire, &text, &size);
-        if (r < 0)
-                return r;
-        *ret_exists = *text == 'T';
-        return 0;
-}
-
-/* What to write, into which node, and what the node "state" has to say for it. */
-typedef struct Change {
-        const char *node;
-        const char *text;  /* NULL: remove the node */
-        XenbusState state; /* XENBUS_UNKNOWN: anything, but it has to be there */
-} Change;
-
-/* Queues the change, and says whether it should be committed: 0 or the reason why not. */
-static int change_request(Store *store, uint32_t transaction, const DeviceName *name,
-                          const Change *change)
-{
-        g_autoptr(GByteArray) payload = g_byte_array_new();
-        g_autofree char *text = NULL;
-        char path[PATH_SIZE];
-        XenbusState state;
-        int r;
-
-        node_path(name, node_name(NODE_STATE), path);
-        r = read_text(store, transaction, path, &text);
-        if (r < 0)
-                return r;
-        if (change->state != XENBUS_UNKNOWN &&
-            (xenbus_state_parse(text, &state) < 0 || state != change->state))
-                return -ESTALE;
-
-        node_path(name, change->node, path);
-        g_byte_array_append(payload, (const guint8 *)path, (guint)strlen(path) + 1);
-        if (change->text)
-                g_byte_array_append(payload, (const guint8 *)change->text,
-                                    (guint)strlen(change->text));
-        xenstore_wire_request(store->wire, change->text ? XS_WRITE : XS_RM, transaction,
-                              payload->data, payload->len);
-        r = xenstore_wire_answer(store->wire, NULL, NULL);
-        /* A node that is to be removed may as well not be there. */
-        return r == -ENOENT && !change->text ? 0 : r;
-}
-
-static int change_once(Store *store, const DeviceName *name, const Change *change)
-{
-        uint32_t transaction;
-        int r, result;
-
-        r = transaction_start(store, &transaction);
-        if (r < 0)
-                return r;
-        result = change_request(store, transaction, name, change);
-        transaction_end(store, transaction, result >= 0);
-        r = xenstore_wire_answer(store->wire, NULL, NULL);
-        return result < 0 ? result : r;
-}
-
-static int change_node(Store *store, const DeviceName *name, const Change *change)
-{
-        int r = -EAGAIN;
-
-        for (unsigned int i = 0; i < TRANSACTION_TRIES && r == -EAGAIN; i++)
-                r = change_once(store, name, change);
-        return r;
-}
-
-int store_write_state(Store *store, const DeviceName *name, XenbusState from, XenbusState to)
-{
-        char text[16];
-
-        snprintf(text, sizeof(text), "%u", (unsigned int)to);
-        return change_node(store, name, &(Change){ node_name(NODE_STATE), text, from });
-}
-
-int store_write_error(Store *store, const DeviceName *name, const char *text)
-{
-        return change_node(store, name, &(Change){ "error", text, XENBUS_UNKNOWN });
 }

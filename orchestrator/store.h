@@ -3,13 +3,18 @@
 
 /*
  * The narrow interface to xenstore. Everything is below the domain's own folder (relative paths),
- * so that a driver domain works as dom0 does. Errors other than those named are those of a lost
- * connection: it does not come back within a process.
+ * so that a driver domain works as dom0 does.
+ *
+ * Nothing waits: what is asked is told later, through StoreOps, in the order of asking; what was
+ * asked and is not yet on its way is not asked twice. A connection that is lost is made again, and
+ * what was not answered is asked again, so no question and no order is lost. xenstored may be
+ * silent for as long as it wants (live update).
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <systemd/sd-event.h>
 
 #include "common/device-name.h"
 #include "common/macros.h"
@@ -18,58 +23,58 @@
 typedef struct Store Store;
 
 typedef enum StoreChange {
-        STORE_CHANGE_DEVICE,  /* something below the device's folder */
-        STORE_CHANGE_LIST,    /* something above: devices may have come or gone */
+        STORE_CHANGE_DEVICE,  /* something below the device's folder; name is the device's */
+        STORE_CHANGE_GUEST,   /* devices of the domain name->domid may have come or gone */
+        STORE_CHANGE_LIST,    /* any devices may have; also after each loss of the connection */
         STORE_CHANGE_DOMAINS, /* a domain has ended */
 } StoreChange;
 
-/* Told about each change, to take a note and no more. name is NULL unless it is a device's. */
-typedef void StoreHandler(void *userdata, StoreChange change, const DeviceName *name);
+/* In the place of a domain's number. */
+#define STORE_ALL_GUESTS UINT16_MAX
 
-/* Connects and sets the watches. Each of them reports once at once. Returns 0 or a negative errno.
+/* Devices in a listing at most. */
+#define STORE_DEVICES_MAX 4096
+
+typedef struct StoreOps {
+        /* Told about each change, to ask what it is. name is NULL unless it is said above. */
+        void (*changed)(void *userdata, StoreChange change, const DeviceName *name);
+
+        /* The device's nodes as they all were at one moment; none, if it is not there. */
+        void (*nodes)(void *userdata, const DeviceName *name, const NodeSet *nodes,
+                      bool domain_exists);
+
+        /* All devices of the domain, or of STORE_ALL_GUESTS, that have a folder; sorted. */
+        void (*listed)(void *userdata, uint16_t domid, const DeviceName *names, size_t n_names);
+
+        /* Whether xenstored knows the domain: not before it is built, nor once it is dying. */
+        void (*domain)(void *userdata, uint16_t domid, bool exists);
+
+        /* Everything that was asked is answered. To take a note, and to ask nothing. */
+        void (*settled)(void *userdata);
+} StoreOps;
+
+/*
+ * Starts to connect; if there is no xenstored it goes on trying. The ops outlive the store. Returns
+ * 0 or the negative errno of the event loop.
  */
-int store_open(StoreHandler *handler, void *userdata, Store **ret_store) _warn_unused_;
+int store_open(sd_event *event, const StoreOps *ops, void *userdata,
+               Store **ret_store) _warn_unused_;
 
 Store *store_close(Store *store);
 
-/* The domain that we run in, and that serves the devices. */
-uint16_t store_domid(const Store *store);
-
-/* Readable when store_dispatch() has something to do, if store_has_event() does not say so. */
-int store_fd(const Store *store);
-
-/* Whether changes came along with answers to what was asked. */
-bool store_has_event(const Store *store);
-
-/* Reports all changes so far. Returns 0 or a negative errno. */
-int store_dispatch(Store *store) _warn_unused_;
+/* Questions, answered by the ops of that name. */
+void store_read(Store *store, const DeviceName *name);
+void store_list(Store *store, uint16_t domid);
+void store_check_domain(Store *store, uint16_t domid);
 
 /*
- * Lists the devices that have a folder, at most STORE_DEVICES_MAX. Returns their number or a
- * negative errno. The caller frees the list.
+ * Writes the node "state" if it says from; if it does not (any more), STORE_CHANGE_DEVICE is told.
+ * Nodes that the toolstack has removed are not made again: it would never remove them.
  */
-#define STORE_DEVICES_MAX 4096
-int store_list(Store *store, DeviceName **ret_names) _warn_unused_;
+void store_write_state(Store *store, const DeviceName *name, XenbusState from, XenbusState to);
 
 /*
- * Reads a device's nodes, all of one moment, and as store_domain_exists(). Returns 0, also if they
- * are not there; -EAGAIN if they changed faster than they could be read. The caller clears
- * ret_nodes, also on failure.
+ * Writes the node "error", a sentence for people, which is cut if it is too long for a node, or
+ * removes it if text is NULL. Not if the device is gone.
  */
-int store_read(Store *store, const DeviceName *name, NodeSet *ret_nodes,
-               bool *ret_domain_exists) _warn_unused_;
-
-/* Whether xenstored knows the domain: not before it is built, nor once it is dying. */
-int store_domain_exists(Store *store, uint16_t domid, bool *ret_exists) _warn_unused_;
-
-/*
- * Writes the node "state" if it says from. Nodes that the toolstack has removed are not made again:
- * it would never remove them. Returns 0; -ENOENT if the node is not there; -ESTALE if it says
- * something else; -EAGAIN as above.
- */
-int store_write_state(Store *store, const DeviceName *name, XenbusState from,
-                      XenbusState to) _warn_unused_;
-
-/* Writes the node "error", a sentence for people, or removes it if text is NULL. Returns likewise.
- */
-int store_write_error(Store *store, const DeviceName *name, const char *text) _warn_unused_;
+void store_write_error(Store *store, const DeviceName *name, const char *text);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -15,32 +14,22 @@
 #define SOCKET_PATH "/run/xenstored/socket"
 #define DEVICE_PATH "/dev/xen/xenbus"
 
-#define READ_SIZE 4096
-
-/* Events that nobody has fetched; a guest cannot make them, only a toolstack gone mad. */
-#define EVENTS_MAX 65536
+#define READ_SIZE 16384
 
 struct XenstoreWire {
         int fd;
-        bool lost;
+        XenstoreEvent *event;
+        void *userdata;
         GByteArray *out;
-        GByteArray *in; /* what has come and is not yet a whole message */
-        GQueue events;  /* of Event */
+        GByteArray *in;   /* what has come and is not yet a whole message */
+        GQueue questions; /* of Question: what is asked and not answered */
 };
 
-typedef struct Event {
-        char *path;
-        char *token;
-} Event;
-
-static void event_free(void *data)
-{
-        Event *event = data;
-
-        g_free(event->path);
-        g_free(event->token);
-        g_free(event);
-}
+typedef struct Question {
+        uint32_t type;
+        XenstoreAnswer *answer;
+        void *userdata;
+} Question;
 
 /* As libxenstore finds it: the tests' daemon is elsewhere. */
 static int socket_connect(void)
@@ -56,7 +45,7 @@ static int socket_connect(void)
                 path = SOCKET_PATH;
         if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
         if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -64,7 +53,7 @@ static int socket_connect(void)
         return steal_fd(&fd);
 }
 
-int xenstore_wire_open(XenstoreWire **ret_wire)
+int xenstore_wire_open(XenstoreEvent *event, void *userdata, XenstoreWire **ret_wire)
 {
         XenstoreWire *wire;
         int fd;
@@ -73,15 +62,17 @@ int xenstore_wire_open(XenstoreWire **ret_wire)
         if (fd < 0) {
                 int r = fd;
 
-                fd = open(DEVICE_PATH, O_RDWR | O_CLOEXEC);
+                fd = open(DEVICE_PATH, O_RDWR | O_CLOEXEC | O_NONBLOCK);
                 if (fd < 0)
                         return r;
         }
         wire = g_new0(XenstoreWire, 1);
         wire->fd = fd;
+        wire->event = event;
+        wire->userdata = userdata;
         wire->out = g_byte_array_new();
         wire->in = g_byte_array_new();
-        g_queue_init(&wire->events);
+        g_queue_init(&wire->questions);
 
         *ret_wire = wire;
         return 0;
@@ -94,7 +85,7 @@ XenstoreWire *xenstore_wire_close(XenstoreWire *wire)
         fd_closep(&wire->fd);
         g_byte_array_unref(wire->out);
         g_byte_array_unref(wire->in);
-        g_queue_clear_full(&wire->events, event_free);
+        g_queue_clear_full(&wire->questions, g_free);
         g_free(wire);
         return NULL;
 }
@@ -104,99 +95,65 @@ int xenstore_wire_fd(const XenstoreWire *wire)
         return wire->fd;
 }
 
-bool xenstore_wire_has_event(const XenstoreWire *wire)
-{
-        return wire->events.length > 0;
-}
-
 void xenstore_wire_request(XenstoreWire *wire, uint32_t type, uint32_t transaction,
-                           const void *payload, size_t size)
+                           const void *payload, size_t size, XenstoreAnswer *answer, void *userdata)
 {
         struct xsd_sockmsg header = { .type = type, .tx_id = transaction, .len = (uint32_t)size };
+        Question *question = g_new(Question, 1);
 
+        *question = (Question){ type, answer, userdata };
+        g_queue_push_tail(&wire->questions, question);
         g_byte_array_append(wire->out, (const guint8 *)&header, sizeof(header));
         g_byte_array_append(wire->out, payload, (guint)size);
 }
 
 void xenstore_wire_request_text(XenstoreWire *wire, uint32_t type, uint32_t transaction,
-                                const char *text)
+                                const char *text, XenstoreAnswer *answer, void *userdata)
 {
-        xenstore_wire_request(wire, type, transaction, text, strlen(text) + 1);
+        xenstore_wire_request(wire, type, transaction, text, strlen(text) + 1, answer, userdata);
 }
 
-static int wire_lose(XenstoreWire *wire)
-{
-        wire->lost = true;
-        return -ECONNRESET;
-}
-
-static int wire_flush(XenstoreWire *wire)
+int xenstore_wire_flush(XenstoreWire *wire)
 {
         while (wire->out->len > 0) {
                 ssize_t n = write(wire->fd, wire->out->data, wire->out->len);
 
                 if (n < 0 && errno == EINTR)
                         continue;
+                if (n < 0 && errno == EAGAIN)
+                        return 1;
                 if (n <= 0)
-                        return wire_lose(wire);
+                        return -ECONNRESET;
                 g_byte_array_remove_range(wire->out, 0, (guint)n);
         }
         return 0;
 }
 
-/* Reads what has come, at least something if it may wait. Returns 1, 0 for nothing, or negative. */
-static int wire_fill(XenstoreWire *wire, bool wait)
+/* Reads once. Returns 0, also if nothing has come, or -ECONNRESET. */
+static int wire_fill(XenstoreWire *wire)
 {
-        struct pollfd poller = { .fd = wire->fd, .events = POLLIN };
         guint8 buffer[READ_SIZE];
         ssize_t n;
-        int r;
 
-        do
-                r = poll(&poller, 1, wait ? -1 : 0);
-        while (r < 0 && errno == EINTR);
-        if (r <= 0)
-                return r < 0 ? wire_lose(wire) : 0;
         do
                 n = read(wire->fd, buffer, sizeof(buffer));
         while (n < 0 && errno == EINTR);
+        if (n < 0 && errno == EAGAIN)
+                return 0;
         if (n <= 0)
-                return wire_lose(wire);
+                return -ECONNRESET;
         g_byte_array_append(wire->in, buffer, (guint)n);
-        return 1;
-}
-
-/* Takes a whole message from what has come. Returns 1, 0 if there is none yet, or negative. */
-static int wire_take(XenstoreWire *wire, struct xsd_sockmsg *ret_header, char **ret_text)
-{
-        struct xsd_sockmsg header;
-
-        if (wire->in->len < sizeof(header))
-                return 0;
-        memcpy(&header, wire->in->data, sizeof(header));
-        if (header.len > XENSTORE_PAYLOAD_MAX)
-                return wire_lose(wire);
-        if (wire->in->len < sizeof(header) + header.len)
-                return 0;
-        *ret_header = header;
-        *ret_text = g_strndup("", header.len);
-        memcpy(*ret_text, wire->in->data + sizeof(header), header.len);
-        g_byte_array_remove_range(wire->in, 0, (guint)(sizeof(header) + header.len));
-        return 1;
+        return 0;
 }
 
 /* "path\0token\0" */
-static int wire_queue_event(XenstoreWire *wire, const char *text, size_t size)
+static int event_hand_over(const XenstoreWire *wire, const char *text, size_t size)
 {
         size_t path_size = strlen(text) + 1;
-        Event *event;
 
-        if (path_size >= size || wire->events.length >= EVENTS_MAX)
-                return wire_lose(wire);
-        event = g_new0(Event, 1);
-        event->path = g_strdup(text);
-        event->token = g_strdup(text + path_size);
-        g_queue_push_tail(&wire->events, event);
+        if (path_size >= size)
+                return -ECONNRESET;
+        wire->event(wire->userdata, text, text + path_size);
         return 0;
 }
 
@@ -209,77 +166,56 @@ static int error_number(const char *text)
         return -EIO;
 }
 
-/* The next message that is no event; events go to their queue. Returns as wire_take(). */
-static int wire_next(XenstoreWire *wire, struct xsd_sockmsg *ret_header, char **ret_text)
+static int answer_hand_over(XenstoreWire *wire, uint32_t type, const char *text, size_t size)
 {
-        for (;;) {
-                g_autofree char *text = NULL;
-                int r;
+        g_autofree Question *question = g_queue_pop_head(&wire->questions);
+        bool is_error = type == XS_ERROR;
 
-                r = wire_take(wire, ret_header, &text);
-                if (r <= 0)
-                        return r;
-                if (ret_header->type != XS_WATCH_EVENT) {
-                        *ret_text = g_steal_pointer(&text);
-                        return 1;
-                }
-                r = wire_queue_event(wire, text, ret_header->len);
-                if (r < 0)
-                        return r;
-        }
+        /* An answer to no question, or to another one. */
+        if (!question || (!is_error && type != question->type))
+                return -ECONNRESET;
+        return question->answer(question->userdata, is_error ? error_number(text) : 0, text, size);
 }
 
-int xenstore_wire_answer(XenstoreWire *wire, char **ret_text, size_t *ret_size)
+/* Takes a message from what has come. Returns its size, 0 if it is not whole, or negative. */
+static int wire_take(XenstoreWire *wire, size_t start)
 {
-        g_autofree char *text = NULL;
+        char text[XENSTORE_PAYLOAD_MAX + 1];
         struct xsd_sockmsg header;
+        size_t left = wire->in->len - start;
         int r;
 
-        if (wire->lost)
+        if (left < sizeof(header))
+                return 0;
+        memcpy(&header, wire->in->data + start, sizeof(header));
+        if (header.len > XENSTORE_PAYLOAD_MAX)
                 return -ECONNRESET;
-        r = wire_flush(wire);
-        if (r < 0)
-                return r;
-        while ((r = wire_next(wire, &header, &text)) == 0) {
-                r = wire_fill(wire, true);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-        if (header.type == XS_ERROR)
-                return error_number(text);
-        if (ret_text) {
-                *ret_text = g_steal_pointer(&text);
-                *ret_size = header.len;
-        }
-        return 0;
+        if (left < sizeof(header) + header.len)
+                return 0;
+        memcpy(text, wire->in->data + start + sizeof(header), header.len);
+        text[header.len] = '\0';
+        if (header.type == XS_WATCH_EVENT)
+                r = event_hand_over(wire, text, header.len);
+        else
+                r = answer_hand_over(wire, header.type, text, header.len);
+        return r < 0 ? r : (int)(sizeof(header) + header.len);
 }
 
-int xenstore_wire_event(XenstoreWire *wire, char **ret_path, char **ret_token)
+int xenstore_wire_dispatch(XenstoreWire *wire)
 {
-        g_autofree char *text = NULL;
-        struct xsd_sockmsg header;
-        Event *event;
-        int r = 0;
+        size_t taken = 0;
+        int r;
 
-        if (wire->lost)
-                return -ECONNRESET;
-        if (wire->events.length == 0)
-                r = wire_fill(wire, false);
-        if (r >= 0)
-                r = wire_next(wire, &header, &text);
-        /* An answer to no question. */
-        if (r > 0)
-                r = wire_lose(wire);
+        r = wire_fill(wire);
+        while (r >= 0) {
+                r = wire_take(wire, taken);
+                if (r == 0)
+                        break;
+                if (r > 0)
+                        taken += (size_t)r;
+        }
         if (r < 0)
                 return r;
-
-        event = g_queue_pop_head(&wire->events);
-        if (!event)
-                return 0;
-        *ret_path = g_steal_pointer(&event->path);
-        *ret_token = g_steal_pointer(&event->token);
-        event_free(event);
-        return 1;
+        g_byte_array_remove_range(wire->in, 0, (guint)taken);
+        return 0;
 }

@@ -11,18 +11,16 @@
 #include "orchestrator/paths.h"
 #include "tests/unit/orchestrator/folder.h"
 
-int store_write_state(Store *store, const DeviceName *name, XenbusState from G_GNUC_UNUSED,
-                      XenbusState to)
+void store_write_state(Store *store, const DeviceName *name, XenbusState from G_GNUC_UNUSED,
+                       XenbusState to)
 {
         store->states[name->devid] = to;
-        return 0;
 }
 
-int store_write_error(Store *store, const DeviceName *name, const char *text)
+void store_write_error(Store *store, const DeviceName *name, const char *text)
 {
         g_free(store->errors[name->devid]);
         store->errors[name->devid] = g_strdup(text);
-        return 0;
 }
 
 static void *place(uint64_t base)

@@ -20,17 +20,15 @@ struct Store {
         char *errors[2];
 };
 
-int store_write_state(Store *store G_GNUC_UNUSED, const DeviceName *name G_GNUC_UNUSED,
-                      XenbusState from G_GNUC_UNUSED, XenbusState to G_GNUC_UNUSED)
+void store_write_state(Store *store G_GNUC_UNUSED, const DeviceName *name G_GNUC_UNUSED,
+                       XenbusState from G_GNUC_UNUSED, XenbusState to G_GNUC_UNUSED)
 {
-        return 0;
 }
 
-int store_write_error(Store *store, const DeviceName *name, const char *text)
+void store_write_error(Store *store, const DeviceName *name, const char *text)
 {
         g_free(store->errors[name->devid]);
         store->errors[name->devid] = g_strdup(text);
-        return 0;
 }
 
 /* The other side of claim.h. */
