@@ -11,6 +11,7 @@
 #include <xenforeignmemory.h>
 
 #include "common/launch.h"
+#include "orchestrator/placement.h"
 
 /* The resource's frame with the synchronous requests (XENMEM_resource_ioreq_server_frame_ioreq). */
 #define IOREQ_FRAME XENMEM_resource_ioreq_server_frame_ioreq(0)
@@ -139,6 +140,18 @@ int claims_leave(Claims *claims, uint16_t domid, uint16_t server, uint64_t base)
             errno != ENOENT && errno != ESRCH)
                 return -errno;
         return 0;
+}
+
+void claims_drop(Claims *claims, uint16_t domid, uint64_t base, uint32_t known)
+{
+        const uint64_t last = base + VIRTIO_MMIO_RANGE_SIZE - 1;
+
+        for (uint16_t server = 0; server < IOREQ_SERVERS_MAX; server++) {
+                if (xendevicemodel_unmap_io_range_from_ioreq_server(
+                            claims->model, domid, server, RANGE_IS_MMIO, base, last) == 0 &&
+                    !(known >> server & 1))
+                        claims_release(claims, domid, server);
+        }
 }
 
 int claims_release(Claims *claims, uint16_t domid, uint16_t server)

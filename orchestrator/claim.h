@@ -50,6 +50,12 @@ int claims_join(Claims *claims, uint16_t domid, uint16_t server, uint64_t base) 
 int claims_leave(Claims *claims, uint16_t domid, uint16_t server, uint64_t base);
 
 /*
+ * Takes the range from whichever server of ours has it, and destroys that server unless known, a
+ * bit for each number, has it. For what a process that was killed has left.
+ */
+void claims_drop(Claims *claims, uint16_t domid, uint64_t base, uint32_t known);
+
+/*
  * Destroys the server, and its ranges with it. Returns 0, also if there is no such server or no
  * such guest any more, or a negative errno.
  */

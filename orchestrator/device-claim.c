@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "orchestrator/claim-intent.h"
 #include "orchestrator/dropin.h"
 #include "orchestrator/placement.h"
 #include "orchestrator/run-state.h"
@@ -103,17 +104,14 @@ static int range_give_back(Device *device, uint16_t server, bool guest_lives)
         return claims_release(device->services->claims, device->name.domid, server);
 }
 
-int device_claim_take(Device *device)
+/* Takes the range and writes the record, or leaves nothing behind. */
+static int claim_take(Device *device)
 {
         const DeviceServices *services = device->services;
         SharedFrontend *shared = shared_frontends_find(services->shared, device->name.domid);
         const bool is_further = shared;
         Launch launch = launch_make(device->spec);
         int r;
-
-        /* A claim that nobody could read: another one would take the guest's accesses from it. */
-        if (run_state_is_claimed(services->rundir, device->instance))
-                return -EEXIST;
 
         /* Files are read before the claim only where it depends on what they say. */
         if (is_further)
@@ -139,19 +137,46 @@ int device_claim_take(Device *device)
         return 0;
 }
 
+int device_claim_take(Device *device)
+{
+        const DeviceServices *services = device->services;
+        const uint64_t base = device->spec->base;
+        int r;
+
+        /* A claim that nobody could read: another one would take the guest's accesses from it. */
+        if (run_state_is_claimed(services->rundir, device->instance))
+                return -EEXIST;
+        /* And this one would take a neighbour's. */
+        if (services->holder(services->userdata, device, base))
+                return -EADDRINUSE;
+
+        r = claim_intent_begin(services->rundir, device->name.domid, base);
+        if (r < 0)
+                return r;
+        r = claim_take(device);
+        claim_intent_end(services->rundir, device->name.domid, base);
+        return r;
+}
+
+/* Our record goes before Xen's: a number in it that is free again may be another device's. */
 void device_claim_release(Device *device)
 {
         const DeviceServices *services = device->services;
+        const uint64_t base = device->launch.base;
+        const bool guest_lives = device_claim_is_current(device);
         int r;
 
-        r = range_give_back(device, device->launch.server, device_claim_is_current(device));
-        if (r < 0)
-                device_log(device, LOG_WARNING, NULL, r, "cannot give back IOREQ server %u: %m",
-                           (unsigned int)device->launch.server);
         r = dropin_remove(services->unitdir, unit_name(device->backend));
         if (r < 0)
                 device_log(device, LOG_WARNING, NULL, r, "cannot remove the unit's drop-in: %m");
-        r = run_state_remove(services->rundir, device->instance);
+        r = claim_intent_begin(services->rundir, device->name.domid, base);
+        if (r >= 0)
+                r = run_state_remove(services->rundir, device->instance);
         if (r < 0)
                 device_log(device, LOG_WARNING, NULL, r, "cannot remove the device's folder: %m");
+        r = range_give_back(device, device->launch.server, guest_lives);
+        if (r < 0)
+                device_log(device, LOG_WARNING, NULL, r, "cannot give back IOREQ server %u: %m",
+                           (unsigned int)device->launch.server);
+        claim_intent_end(services->rundir, device->name.domid, base);
 }

@@ -18,6 +18,7 @@
 
 static void device_claim(Device *device)
 {
+        const DeviceServices *services = device->services;
         g_autofree char *text = NULL;
         int r;
 
@@ -32,6 +33,10 @@ static void device_claim(Device *device)
         restart_note_failure(&device->claim_restart, clock_now_usec(), g_random_int());
         if (r == -ENOSPC)
                 text = g_strdup("the guest has as many IOREQ servers as Xen allows");
+        else if (r == -EADDRINUSE)
+                text = g_strdup_printf(
+                        "base: %#" PRIx64 " is that of device %s", device->spec->base,
+                        services->holder(services->userdata, device, device->spec->base));
         else
                 text = g_strdup_printf("cannot claim MMIO range %#" PRIx64 ": %s",
                                        device->spec->base, strerror(-r));

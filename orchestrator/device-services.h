@@ -31,6 +31,9 @@ typedef struct DeviceServices {
         /* The device's place among its guest's of its type, as for guest_file_find(). */
         int (*order)(void *userdata, const Device *device);
 
+        /* The instance of another device of the guest that has the range; NULL: none has. */
+        const char *(*holder)(void *userdata, const Device *device, uint64_t base);
+
         /* Told of each new state. */
         void (*changed)(void *userdata, const Device *device);
         void *userdata;

@@ -36,6 +36,39 @@ int device_table_order(GHashTable *devices, const Device *device)
         return order.order;
 }
 
+static bool holds(const Device *device, uint16_t domid)
+{
+        return device_name(device)->domid == domid && device_launch(device);
+}
+
+const char *device_table_holder(GHashTable *devices, uint16_t domid, uint64_t base,
+                                const Device *but)
+{
+        GHashTableIter iter;
+        Device *other;
+
+        g_hash_table_iter_init(&iter, devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&other)) {
+                if (other != but && holds(other, domid) && device_launch(other)->base == base)
+                        return device_instance(other);
+        }
+        return NULL;
+}
+
+uint32_t device_table_servers(GHashTable *devices, uint16_t domid)
+{
+        GHashTableIter iter;
+        uint32_t servers = 0;
+        Device *device;
+
+        g_hash_table_iter_init(&iter, devices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
+                if (holds(device, domid))
+                        servers |= 1U << device_launch(device)->server;
+        }
+        return servers;
+}
+
 /* Goes on with the next device that is not history. */
 static const Device *table_next(GHashTableIter *iter)
 {

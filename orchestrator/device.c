@@ -200,6 +200,16 @@ DeviceState device_state(const Device *device)
         return device->state;
 }
 
+const char *device_instance(const Device *device)
+{
+        return device->instance;
+}
+
+const Launch *device_launch(const Device *device)
+{
+        return device->claimed ? &device->launch : NULL;
+}
+
 uint32_t device_type(const Device *device)
 {
         return device->spec ? device->spec->device_id : device->launch.device_id;

@@ -51,6 +51,11 @@ Device *device_free(Device *device);
 const DeviceName *device_name(const Device *device);
 DeviceState device_state(const Device *device);
 
+const char *device_instance(const Device *device);
+
+/* What is claimed for it; NULL: nothing. */
+const Launch *device_launch(const Device *device);
+
 /* Its virtio device id; 0 if its nodes have never made sense. */
 uint32_t device_type(const Device *device);
 

@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/log.h"
+#include "orchestrator/claim-intent.h"
 #include "orchestrator/clock.h"
 #include "orchestrator/control.h"
 #include "orchestrator/device-table.h"
@@ -290,6 +291,20 @@ static void manager_on_found_shared(void *userdata, const char *instance, const 
                 manager_on_unreadable(manager, instance, domid);
 }
 
+/* An earlier orchestrator may have been killed before or after it has told Xen. */
+static void manager_on_intent(void *userdata, uint16_t domid, uint64_t base)
+{
+        Manager *manager = userdata;
+        SharedFrontend *shared = shared_frontends_find(manager->services.shared, domid);
+        uint32_t known = device_table_servers(manager->devices, domid);
+
+        if (device_table_holder(manager->devices, domid, base, NULL))
+                return;
+        if (shared)
+                known |= 1U << shared_frontend_server(shared);
+        claims_drop(manager->services.claims, domid, base, known);
+}
+
 /* What an earlier orchestrator has claimed; devices find their shared frontends. */
 static int manager_adopt(Manager *manager)
 {
@@ -297,7 +312,11 @@ static int manager_adopt(Manager *manager)
         int r;
 
         r = run_state_list(rundir, manager_on_found_shared, manager);
-        return r < 0 ? r : run_state_list(rundir, manager_on_found, manager);
+        if (r >= 0)
+                r = run_state_list(rundir, manager_on_found, manager);
+        if (r >= 0)
+                r = claim_intent_list(rundir, manager_on_intent, manager);
+        return r;
 }
 
 /* What xen-virtioctl asks for. */
@@ -360,6 +379,13 @@ static int manager_order(void *userdata, const Device *device)
         return device_table_order(manager->devices, device);
 }
 
+static const char *manager_holder(void *userdata, const Device *device, uint64_t base)
+{
+        const Manager *manager = userdata;
+
+        return device_table_holder(manager->devices, device_name(device)->domid, base, device);
+}
+
 static int manager_open(Manager *manager)
 {
         DeviceServices *services = &manager->services;
@@ -404,6 +430,7 @@ int manager_new(sd_event *event, Manager **ret_manager)
                 .claim_times = &manager->claim_times,
                 .enqueue = manager_enqueue,
                 .order = manager_order,
+                .holder = manager_holder,
                 .changed = manager_on_changed,
                 .userdata = manager,
         };

@@ -103,6 +103,21 @@ int claims_leave(Claims *claims, uint16_t domid, uint16_t server, uint64_t base)
         return 0;
 }
 
+void claims_drop(Claims *claims, uint16_t domid, uint64_t base, uint32_t known)
+{
+        g_autofree char *range = g_strdup_printf("%#" PRIx64 " ", base);
+
+        for (uint16_t server = 0; server < SERVERS_MAX; server++) {
+                g_autofree char *path = server_path(claims, domid, server), *text = NULL;
+
+                if (!g_file_get_contents(path, &text, NULL, NULL) || !strstr(text, range))
+                        continue;
+                claims_leave(claims, domid, server, base);
+                if (!(known >> server & 1))
+                        claims_release(claims, domid, server);
+        }
+}
+
 int claims_release(Claims *claims, uint16_t domid, uint16_t server)
 {
         g_autofree char *path = server_path(claims, domid, server);

@@ -115,6 +115,20 @@ def test_half_a_device(host):
     wait(lambda: guest.error(0) is None)
 
 
+def test_two_devices_at_one_address(host):
+    """The second one would get the accesses of the first; it waits until the first has gone."""
+    guest = host.guest(5, 1)
+    serve(host, "5-virtio-0")
+    before = guest.servers()
+    guest.add(1, base=f"{BASE:#x}")
+    wait(lambda: guest.error(1) == f"base: {BASE:#x} is that of device 5-virtio-0")
+    serve(host, "5-virtio-0")
+    assert guest.servers() == before
+    guest.close(0)
+    wait(lambda: guest.state(0) == str(CLOSED))
+    serve(host, "5-virtio-1")
+
+
 def test_guest_dies_while_it_starts(host):
     """At any moment of the start."""
     for number, latency in enumerate((0, 1, 5, 20, 100), 5):

@@ -164,6 +164,12 @@ static void on_changed(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC
 {
 }
 
+static const char *on_holder(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED,
+                             uint64_t base G_GNUC_UNUSED)
+{
+        return NULL;
+}
+
 static int on_order(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED)
 {
         return 0;
@@ -231,6 +237,7 @@ static void fixture_set_up(Fixture *fixture, const void *data)
                 .claim_times = &fixture->claim_times,
                 .enqueue = on_enqueue,
                 .order = on_order,
+                .holder = on_holder,
                 .changed = on_changed,
                 .userdata = fixture,
         };
