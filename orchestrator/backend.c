@@ -10,6 +10,7 @@
 #include "orchestrator/device-variables.h"
 #include "orchestrator/disk-check.h"
 #include "orchestrator/dropin.h"
+#include "orchestrator/file-view.h"
 #include "orchestrator/paths.h"
 
 #define PRELOAD_LIBRARY LIBDIR "/libxen-virtio-mmap.so"
@@ -93,9 +94,22 @@ static int add_memory(Composer *composer, char **ret_message)
         return 0;
 }
 
+/* A program and a library that are not where every backend sees them. */
+static void add_software(Composer *composer)
+{
+        const char *const files[] = { composer->dropin->words[DROPIN_COMMAND]->pdata[0],
+                                      PRELOAD_LIBRARY };
+
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                if (!file_view_has(files[i]))
+                        dropin_add(composer->dropin, DROPIN_READ_ONLY_PATH, g_strdup(files[i]));
+        }
+}
+
 static int compose(Composer *composer, char **ret_message)
 {
         const Profile *profile = composer->profile;
+        g_auto(GStrv) folders = NULL;
         int r;
 
         r = add_memory(composer, ret_message);
@@ -109,7 +123,12 @@ static int compose(Composer *composer, char **ret_message)
         if (r >= 0)
                 r = add_words(composer, DROPIN_READ_ONLY_PATH, profile->read_only_paths,
                               ret_message);
-        return r;
+        if (r < 0)
+                return r;
+        add_software(composer);
+        folders = file_view_folders();
+        file_view_add(composer->dropin, (const char *const *)folders);
+        return 0;
 }
 
 int backend_check_program(const Profile *profile, char **ret_message)

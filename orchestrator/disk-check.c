@@ -9,13 +9,10 @@
 
 bool disk_mode_permits(const struct stat *st, bool writing)
 {
-        mode_t needed = S_IROTH | (writing ? S_IWOTH : 0);
+        static const mode_t readers = S_IRUSR | S_IRGRP | S_IROTH;
+        static const mode_t writers = S_IWUSR | S_IWGRP | S_IWOTH;
 
-        if (st->st_uid == 0)
-                needed <<= 6;
-        else if (st->st_gid == 0)
-                needed <<= 3;
-        return (st->st_mode & needed) == needed;
+        return (st->st_mode & readers) != 0 && (!writing || (st->st_mode & writers) != 0);
 }
 
 int disk_check(const char *path, bool readonly, const char **ret_driver, char **ret_message)
@@ -38,10 +35,9 @@ int disk_check(const char *path, bool readonly, const char **ret_driver, char **
                 return -ENOTBLK;
         }
         if (!disk_mode_permits(&st, !readonly)) {
-                *ret_message = g_strdup_printf(
-                        "%s: is not %s for its backend (user %u, group %u, mode %04o)", path,
-                        readonly ? "readable" : "writable", st.st_uid, st.st_gid,
-                        st.st_mode & 07777);
+                *ret_message =
+                        g_strdup_printf("%s: is not %s for anybody (mode %04o)", path,
+                                        readonly ? "readable" : "writable", st.st_mode & 07777);
                 return -EACCES;
         }
 

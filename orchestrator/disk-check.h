@@ -23,7 +23,7 @@ int disk_check(const char *path, bool readonly, const char **ret_driver,
 int program_check(const char *path, char **ret_message) _warn_unused_;
 
 /*
- * Whether a process of root's without any capability may open the file to read, and to write too if
- * writing is asked for: such are backends. Pure; access control lists are seen by their mask only.
+ * Whether anybody may read the file, and write it too if writing is asked for. Who that is does not
+ * matter to a backend; but nobody writes to what was made read-only for everybody. Pure.
  */
 bool disk_mode_permits(const struct stat *st, bool writing);

@@ -15,10 +15,9 @@
 #define FILE_NAME "50-device.conf"
 #define NEW_NAME  ".50-device.conf.new"
 
-/* One word in systemd's syntax (systemd.syntax(7)): quoted, and percent signs are doubled. */
-static void append_quoted(GString *out, const char *prefix, const char *word)
+void dropin_append_quoted(GString *out, const char *word)
 {
-        g_string_append_printf(out, "%s\"", prefix);
+        g_string_append_c(out, '"');
         for (; *word != '\0'; word++) {
                 if (*word == '"' || *word == '\\')
                         g_string_append_c(out, '\\');
@@ -61,22 +60,26 @@ void dropin_add(Dropin *dropin, DropinKey key, char *word)
 char *dropin_format(const Dropin *dropin)
 {
         const GPtrArray *command = dropin->words[DROPIN_COMMAND];
+        const GPtrArray *own = dropin->words[DROPIN_LINE];
         GString *out = g_string_new("# Made by xen-virtiod for this device; gone when it is.\n"
                                     "[Service]\nExecStart=");
 
         /* The colon: dollar signs are not variables. */
-        for (unsigned int i = 0; i < command->len; i++)
-                append_quoted(out, i == 0 ? ":" : " ", command->pdata[i]);
-
-        for (unsigned int key = DROPIN_COMMAND + 1; key < _DROPIN_KEY_MAX; key++) {
+        for (unsigned int i = 0; i < command->len; i++) {
+                g_string_append_c(out, i == 0 ? ':' : ' ');
+                dropin_append_quoted(out, command->pdata[i]);
+        }
+        for (unsigned int key = DROPIN_COMMAND + 1; key < DROPIN_LINE; key++) {
                 const GPtrArray *words = dropin->words[key];
 
                 for (unsigned int i = 0; i < words->len; i++) {
                         g_string_append_printf(out, "\n%s=", lines[key].key);
-                        append_quoted(out, "", words->pdata[i]);
+                        dropin_append_quoted(out, words->pdata[i]);
                         g_string_append(out, lines[key].suffix);
                 }
         }
+        for (unsigned int i = 0; i < own->len; i++)
+                g_string_append_printf(out, "\n%s", (const char *)own->pdata[i]);
         g_string_append_c(out, '\n');
         return g_string_free(out, FALSE);
 }

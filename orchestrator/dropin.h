@@ -26,6 +26,7 @@ typedef enum DropinKey {
         DROPIN_READ_ONLY_PATH,
         DROPIN_READ_WRITE_DEVICE, /* path of a device node */
         DROPIN_READ_ONLY_DEVICE,
+        DROPIN_LINE, /* KEY=VALUE in systemd's syntax, which stays as it is */
         _DROPIN_KEY_MAX,
 } DropinKey;
 
@@ -40,7 +41,12 @@ void dropin_clear(Dropin *dropin);
 /* Adds a word, and takes it over: it is freed with g_free(). */
 void dropin_add(Dropin *dropin, DropinKey key, char *word);
 
-/* The text for a backend. Nothing in the words is taken for systemd's syntax. The caller frees it.
+/* A word in systemd's syntax (systemd.syntax(7)): quoted, and percent signs are doubled. */
+void dropin_append_quoted(GString *out, const char *word);
+
+/*
+ * The text for a backend. Nothing in the words but lines is taken for systemd's syntax. The caller
+ * frees it.
  */
 char *dropin_format(const Dropin *dropin);
 

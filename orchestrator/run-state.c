@@ -11,8 +11,12 @@
 
 #include "common/log.h"
 
-/* Others pass through by a path they know, and cannot look around: the frontends' user does. */
-#define FOLDER_MODE 0711
+/*
+ * The folder that it is in is root's alone, so nobody gets here but who is let in: the backend, a
+ * user of its own, to make its socket, and the frontend, another one, to find it. Neither can look
+ * around, or take away what is root's.
+ */
+#define FOLDER_MODE 01733
 /* What frontends leave there is for frontends. */
 #define FRONTEND_FOLDER_MODE 0700
 
@@ -123,8 +127,12 @@ void run_state_remove_socket(int rundir, const char *instance)
 {
         _cleanup_fd_ int fd = run_state_open(rundir, instance);
 
-        if (fd >= 0)
-                unlinkat(fd, BACKEND_SOCKET, 0);
+        if (fd < 0)
+                return;
+        unlinkat(fd, BACKEND_SOCKET, 0);
+        /* One that was made when backends were root's. */
+        if (fchmod(fd, FOLDER_MODE) < 0)
+                return;
 }
 
 /* Removes all files of a folder, but not this one. Returns 0 or a negative errno. */

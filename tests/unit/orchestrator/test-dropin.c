@@ -68,6 +68,7 @@ static void test_keys(void)
         dropin_add(&dropin, DROPIN_READ_ONLY_PATH, g_strdup("/r"));
         dropin_add(&dropin, DROPIN_READ_WRITE_DEVICE, g_strdup("/dev/w"));
         dropin_add(&dropin, DROPIN_READ_ONLY_DEVICE, g_strdup("/dev/r"));
+        dropin_add(&dropin, DROPIN_LINE, g_strdup("A=%i \"b\""));
         text = dropin_format(&dropin);
         g_assert_cmpstr(strstr(text, "[Service]"), ==,
                         "[Service]\n"
@@ -76,7 +77,8 @@ static void test_keys(void)
                         "Environment=\"B=\"\n"
                         "ReadOnlyPaths=\"/r\"\n"
                         "DeviceAllow=\"/dev/w\" rw\n"
-                        "DeviceAllow=\"/dev/r\" r\n");
+                        "DeviceAllow=\"/dev/r\" r\n"
+                        "A=%i \"b\"\n");
         dropin_clear(&dropin);
 }
 

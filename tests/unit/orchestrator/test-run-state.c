@@ -71,7 +71,7 @@ static void test_life(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpint(run_state_create(fixture->rundir, NAME, &launch), ==, 0);
         umask(mask);
         g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712", &st, 0), ==, 0);
-        g_assert_cmphex(st.st_mode & 07777, ==, 0711);
+        g_assert_cmphex(st.st_mode & 07777, ==, 01733);
         g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/frontend", &st, 0), ==, 0);
         g_assert_cmphex(st.st_mode & 07777, ==, 0700);
 
