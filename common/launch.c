@@ -25,6 +25,7 @@ enum {
         KEY_GRANT_USAGE,
         _KEY_NEEDED_MAX, /* the keys before this one have to be there */
         KEY_MEMORY = _KEY_NEEDED_MAX,
+        KEY_DOMAIN,
         KEY_NET_MAC,
         KEY_NET_MTU,
         KEY_NET_QUEUE_PAIRS,
@@ -61,18 +62,35 @@ static int mac_parse(const char *value, Launch *launch)
         return parse_mac(value, launch->config.net_mac);
 }
 
-static int tag_parse(const char *value, Launch *launch)
+/* What fits, is not empty, and is one line of printable characters, whatever they mean. */
+static int name_parse(const char *value, char *ret_name, size_t size)
 {
         const size_t length = strlen(value);
 
-        if (length == 0 || length > LAUNCH_FS_TAG_SIZE)
+        if (length == 0 || length >= size)
                 return -ERANGE;
         for (size_t i = 0; i < length; i++) {
                 if ((unsigned char)value[i] < ' ' || value[i] == '\x7f')
                         return -EINVAL;
         }
-        memcpy(launch->config.fs_tag, value, length + 1);
+        memcpy(ret_name, value, length + 1);
         return 0;
+}
+
+static int domain_parse(const char *value, Launch *launch)
+{
+        return name_parse(value, launch->domain, sizeof(launch->domain));
+}
+
+void launch_set_domain(Launch *launch, const char *name)
+{
+        if (domain_parse(name, launch) < 0)
+                launch->domain[0] = '\0';
+}
+
+static int tag_parse(const char *value, Launch *launch)
+{
+        return name_parse(value, launch->config.fs_tag, sizeof(launch->config.fs_tag));
 }
 
 /* "OFFSET:BYTES", two hexadecimal digits for each byte. */
@@ -125,6 +143,7 @@ static const struct {
         [KEY_MEMORY_KIB] = { "MEMORY_KIB", NULL, 4, UINT64_C(1019) << 20, 0 },
         [KEY_GRANT_USAGE] = { "GRANT_USAGE", NULL, 0, 1, 0 },
         [KEY_MEMORY] = { "MEMORY", memory_parse, 0, 0, 0 },
+        [KEY_DOMAIN] = { "DOMAIN", domain_parse, 0, 0, 0 },
         [KEY_NET_MAC] = { "NET_MAC", mac_parse, 0, 0, VIRTIO_ID_NET },
         [KEY_NET_MTU] = { "NET_MTU", NULL, 68, UINT16_MAX, VIRTIO_ID_NET },
         /* With their control queue these are 63 queues, of 64 (VIRTIO_QUEUES_MAX). */
@@ -319,6 +338,8 @@ int launch_format(const Launch *launch, char *text, size_t size)
                  LAUNCH_VERSION, launch->uuid, launch->server, launch->base, launch->irq,
                  launch->device_id, launch->memory_kib, launch->grant_usage,
                  memory_choice_name(launch->memory));
+        if (launch->domain[0] != '\0')
+                text_add(&made, "DOMAIN=%s\n", launch->domain);
         config_format(&launch->config, &made);
         return made.length < size ? (int)made.length : -ENOSPC;
 }

@@ -7,9 +7,9 @@
  * The orchestrator writes it once, after it has claimed the device's MMIO range, and before it
  * starts a process. The frontend reads from it what to adopt; an orchestrator that starts later
  * reads from it what was claimed. It is a list of KEY=VALUE lines; it is written atomically, and
- * every key stands in it exactly once, but for MEMORY, which may be left out, and those of the
- * configuration space: each may be left out, and stands only in the file of a device whose space
- * has it.
+ * every key stands in it exactly once, but for MEMORY and DOMAIN, which may be left out, and those
+ * of the configuration space: each may be left out, and stands only in the file of a device whose
+ * space has it.
  *
  * A reader refuses keys that it does not know. So a new key that may be left out needs no new
  * version: files without it mean what they meant, and no file is read wrongly.
@@ -30,9 +30,10 @@
 #include "common/memory-choice.h"
 #include "common/parse.h"
 
-#define LAUNCH_VERSION    1
-#define LAUNCH_UUID_SIZE  37   /* a UUID as text, with its terminator */
-#define LAUNCH_FILE_LIMIT 4096 /* a larger file is refused, whoever wrote it */
+#define LAUNCH_VERSION     1
+#define LAUNCH_UUID_SIZE   37   /* a UUID as text, with its terminator */
+#define LAUNCH_DOMAIN_SIZE 64   /* the name of a domain, likewise */
+#define LAUNCH_FILE_LIMIT  4096 /* a larger file is refused, whoever wrote it */
 
 /* Guest-physical space that the device's registers take; libxl places devices this far apart. */
 #define VIRTIO_MMIO_RANGE_SIZE 0x200U
@@ -58,15 +59,16 @@ typedef struct LaunchConfig {
 } LaunchConfig;
 
 typedef struct Launch {
-        char uuid[LAUNCH_UUID_SIZE]; /* the domain's, since domids are used again */
-        uint16_t server;             /* the claimed IOREQ server (ioservid_t) */
-        uint64_t base;               /* guest address of the register page, multiple of 0x200 */
-        uint32_t irq;                /* interrupt (GIC INTID of an SPI): 32 to 1019 */
-        uint32_t device_id;          /* virtio device id, 1 to 63 */
-        uint64_t memory_kib;         /* guest RAM at most (static-max), whole pages, not 0 */
-        bool grant_usage;            /* the guest's driver hands out grants, not addresses */
-        MemoryChoice memory;         /* may be missing: auto */
-        LaunchConfig config;         /* keys of another device type are not accepted */
+        char uuid[LAUNCH_UUID_SIZE];     /* the domain's, since domids are used again */
+        uint16_t server;                 /* the claimed IOREQ server (ioservid_t) */
+        uint64_t base;                   /* guest address of the register page, multiple of 0x200 */
+        uint32_t irq;                    /* interrupt (GIC INTID of an SPI): 32 to 1019 */
+        uint32_t device_id;              /* virtio device id, 1 to 63 */
+        uint64_t memory_kib;             /* guest RAM at most (static-max), whole pages, not 0 */
+        bool grant_usage;                /* the guest's driver hands out grants, not addresses */
+        MemoryChoice memory;             /* may be missing: auto */
+        char domain[LAUNCH_DOMAIN_SIZE]; /* its name, for people; may be missing: empty */
+        LaunchConfig config;             /* keys of another device type are not accepted */
 } Launch;
 
 /*
@@ -78,6 +80,9 @@ typedef struct Launch {
  */
 int launch_parse(const char *text, size_t size, Launch *ret_launch,
                  const char **ret_key) _warn_unused_;
+
+/* Sets the domain's name, or leaves it empty if it is too long or has control characters in it. */
+void launch_set_domain(Launch *launch, const char *name);
 
 /* Writes the text of a launch file. Returns its length, or -ENOSPC if size is too small. */
 int launch_format(const Launch *launch, char *text, size_t size) _warn_unused_;

@@ -11,7 +11,7 @@
 
 #define LINE_SIZE  1024
 #define FIELD_SIZE 256
-#define FIELDS_MAX 7
+#define FIELDS_MAX 8
 
 /* The one global of the project: where this process's messages go does not depend on who logs. */
 static bool to_journal;
@@ -56,6 +56,8 @@ static void journal_send(int priority, const LogContext *context, const char *id
         }
         if (context && context->domain)
                 fields_add(&fields, "XEN_DOMAIN=%s", context->domain);
+        if (context && context->type)
+                fields_add(&fields, "VIRTIO_TYPE=%s", context->type);
         fields.iov[fields.n++] = (struct iovec){ message, strlen(message) };
         sd_journal_sendv(fields.iov, fields.n);
 }

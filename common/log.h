@@ -3,8 +3,9 @@
 
 /*
  * Messages for the administrator. Under systemd they go to the journal with fields (XEN_DOMID,
- * XEN_DOMAIN, VIRTIO_DEVICE, MESSAGE_ID, ERRNO), so that "journalctl VIRTIO_DEVICE=5-disk-51712"
- * tells a device's whole story; elsewhere they go to standard error as lines.
+ * XEN_DOMAIN, VIRTIO_DEVICE, VIRTIO_TYPE, MESSAGE_ID, ERRNO), so that "journalctl
+ * VIRTIO_DEVICE=5-disk-51712" tells a device's whole story; elsewhere they go to standard error as
+ * lines.
  */
 
 #include <stdint.h>
@@ -16,6 +17,7 @@
 typedef struct LogContext {
         const char *device; /* the device's instance, "5-disk-51712" */
         const char *domain; /* the domain's name */
+        const char *type;   /* virtio's word for the device, "blk" */
         uint16_t domid;     /* used only if device is not NULL */
 } LogContext;
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "common/device-id.h"
 #include "frontend/config-space.h"
 #include "frontend/device-internal.h"
 
@@ -436,7 +437,12 @@ int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device
                 device->memory = grants_memory(device, parts->memory);
         device->memory.choice = device->launch.memory;
         device_name_instance(parts->name, device->instance);
-        device->log = (LogContext){ .device = device->instance, .domid = parts->name->domid };
+        device->log = (LogContext){
+                .device = device->instance,
+                .domain = device->launch.domain[0] != '\0' ? device->launch.domain : NULL,
+                .type = device_id_name(device->launch.device_id),
+                .domid = parts->name->domid,
+        };
 
         device_files_set_status(&device->files, "");
         r = parts_open(device, parts->probe);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
+#include "common/device-id.h"
 #include "common/guest-memory.h"
 #include "orchestrator/device-variables.h"
 #include "orchestrator/disk-check.h"
@@ -94,6 +95,21 @@ static int add_memory(Composer *composer, char **ret_message)
         return 0;
 }
 
+/* So that the journal finds what a backend prints, too, by its device and guest. */
+static void add_journal_fields(Composer *composer)
+{
+        const DeviceSpec *spec = composer->spec;
+        const char *type = device_id_name(spec->device_id);
+        g_autofree char *domain = g_strconcat("XEN_DOMAIN=", spec->domain, NULL);
+        GString *line = g_string_new("LogExtraFields=");
+
+        g_string_append_printf(line, "XEN_DOMID=%u ", (unsigned int)spec->name.domid);
+        if (type)
+                g_string_append_printf(line, "VIRTIO_TYPE=%s ", type);
+        dropin_append_quoted(line, domain);
+        dropin_add(composer->dropin, DROPIN_LINE, g_string_free(line, FALSE));
+}
+
 /* A program and a library that are not where every backend sees them. */
 static void add_software(Composer *composer)
 {
@@ -125,6 +141,7 @@ static int compose(Composer *composer, char **ret_message)
                               ret_message);
         if (r < 0)
                 return r;
+        add_journal_fields(composer);
         add_software(composer);
         folders = file_view_folders();
         file_view_add(composer->dropin, (const char *const *)folders);

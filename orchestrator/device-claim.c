@@ -43,6 +43,7 @@ static Launch launch_make(const DeviceSpec *spec)
         };
 
         g_strlcpy(launch.uuid, spec->uuid, sizeof(launch.uuid));
+        launch_set_domain(&launch, spec->domain);
         return launch;
 }
 

@@ -25,6 +25,7 @@ LogContext device_context(const Device *device)
         return (LogContext){
                 .device = device->instance,
                 .domain = device->spec ? device->spec->domain : NULL,
+                .type = device_id_name(device_type(device)),
                 .domid = device->name.domid,
         };
 }

@@ -19,12 +19,13 @@ static const Launch example = {
         .memory_kib = 4 << 20,
         .grant_usage = true,
         .memory = MEMORY_SEED,
+        .domain = "guest 1 = \xc3\xa4",
 };
 
 #define UUID_LINE "UUID=01234567-89ab-cdef-0123-456789abcdef\n"
 #define GOOD_LINES                                                                                 \
         "VERSION=1\n" UUID_LINE "SERVER=3\nBASE=0x2000200\nIRQ=33\nDEVICE_ID=2\n"                  \
-        "MEMORY=seed\nMEMORY_KIB=4194304\nGRANT_USAGE=1\n"
+        "DOMAIN=guest 1 = \xc3\xa4\nMEMORY=seed\nMEMORY_KIB=4194304\nGRANT_USAGE=1\n"
 
 static void assert_launch_equal(const Launch *a, const Launch *b)
 {
@@ -36,6 +37,7 @@ static void assert_launch_equal(const Launch *a, const Launch *b)
         g_assert_cmpuint(a->memory_kib, ==, b->memory_kib);
         g_assert_cmpint(a->grant_usage, ==, b->grant_usage);
         g_assert_cmpint(a->memory, ==, b->memory);
+        g_assert_cmpstr(a->domain, ==, b->domain);
         g_assert_cmpmem(&a->config, sizeof(a->config), &b->config, sizeof(b->config));
 }
 
@@ -178,6 +180,7 @@ static void test_bad_values(void)
                 { "MEMORY", "MEMORY=Seed", -EINVAL },
                 { "MEMORY", "MEMORY=1", -EINVAL },
                 { "MEMORY", "MEMORY=auto\nMEMORY=auto", -EINVAL },
+                { "DOMAIN", "DOMAIN=", -ERANGE },
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -419,6 +422,23 @@ static void test_file(void)
         g_assert_cmpint(g_rmdir(folder), ==, 0); /* nothing else was left in it */
 }
 
+/* Only for people: a name that does not fit is left out. */
+static void test_domain(void)
+{
+        Launch launch = { .domain = "old" };
+
+        launch_set_domain(&launch, "new");
+        g_assert_cmpstr(launch.domain, ==, "new");
+        launch_set_domain(&launch, "two\nlines");
+        g_assert_cmpstr(launch.domain, ==, "");
+        launch_set_domain(&launch,
+                          "012345678901234567890123456789012345678901234567890123456789012");
+        g_assert_cmpuint(strlen(launch.domain), ==, LAUNCH_DOMAIN_SIZE - 1);
+        launch_set_domain(&launch,
+                          "0123456789012345678901234567890123456789012345678901234567890123");
+        g_assert_cmpstr(launch.domain, ==, "");
+}
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
@@ -433,5 +453,6 @@ int main(int argc, char *argv[])
         g_test_add_func("/launch/bad-sizes", test_bad_sizes);
         g_test_add_func("/launch/mutations", test_mutations);
         g_test_add_func("/launch/file", test_file);
+        g_test_add_func("/launch/domain", test_domain);
         return g_test_run();
 }

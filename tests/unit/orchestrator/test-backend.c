@@ -110,6 +110,8 @@ static void test_drop_in(Fixture *fixture, const void *data G_GNUC_UNUSED)
         expected = g_strdup_printf("\nReadWritePaths=\"%s\"\nReadWritePaths=\"/var/tmp\"\n", path);
         g_assert_nonnull(strstr(text, expected));
         g_assert_null(strstr(text, "DeviceAllow"));
+        g_assert_nonnull(strstr(text, "\nLogExtraFields=XEN_DOMID=5 VIRTIO_TYPE=blk "
+                                      "\"XEN_DOMAIN=guest 1\"\n"));
         /* Of which systemd can bind none to one place; and the library is where the build is. */
         g_assert_nonnull(strstr(text, "\nAmbientCapabilities=\"CAP_DAC_OVERRIDE\"\n"));
         g_assert_nonnull(strstr(text, "\nPrivateDevices=no\n"));
