@@ -6,7 +6,8 @@
 #include <glib.h>
 #include <string.h>
 
-#define QEMU_SUFFIX ":qemu"
+#define QEMU_SUFFIX     ":qemu"
+#define OPTIONAL_SUFFIX "?"
 
 static void append_qemu(GString *out, const char *value)
 {
@@ -17,17 +18,28 @@ static void append_qemu(GString *out, const char *value)
         }
 }
 
-/* reference is what stands between the braces. */
+/* Takes a suffix off a name, if it is there. */
+static bool take_suffix(char *name, const char *suffix)
+{
+        if (!g_str_has_suffix(name, suffix))
+                return false;
+        name[strlen(name) - strlen(suffix)] = '\0';
+        return true;
+}
+
+/* reference is what stands between the braces. Returns as expand(). */
 static int append_reference(GString *out, const char *reference, const Variable *variables,
                             size_t n_variables, char **ret_message)
 {
-        bool qemu = g_str_has_suffix(reference, QEMU_SUFFIX);
-        g_autofree char *name =
-                g_strndup(reference, strlen(reference) - (qemu ? strlen(QEMU_SUFFIX) : 0));
+        g_autofree char *name = g_strdup(reference);
+        const bool qemu = take_suffix(name, QEMU_SUFFIX);
+        const bool optional = take_suffix(name, OPTIONAL_SUFFIX);
 
         for (size_t i = 0; i < n_variables; i++) {
                 if (strcmp(name, variables[i].name) != 0)
                         continue;
+                if (!variables[i].value && optional)
+                        return EXPAND_LEFT_OUT;
                 if (!variables[i].value) {
                         *ret_message = g_strdup_printf("the device has no %%{%s}", name);
                         return -ENODATA;
@@ -46,6 +58,7 @@ int expand(const char *word, const Variable *variables, size_t n_variables, char
            char **ret_message)
 {
         g_autoptr(GString) out = g_string_new(NULL);
+        bool left_out = false;
         const char *percent;
         int r;
 
@@ -65,6 +78,7 @@ int expand(const char *word, const Variable *variables, size_t n_variables, char
                         r = append_reference(out, reference, variables, n_variables, ret_message);
                         if (r < 0)
                                 return r;
+                        left_out = left_out || r == EXPAND_LEFT_OUT;
                         word = end;
                 } else if (*word == '%') {
                         g_string_append_c(out, '%');
@@ -76,7 +90,9 @@ int expand(const char *word, const Variable *variables, size_t n_variables, char
                 }
         }
         g_string_append(out, word);
+        if (left_out)
+                g_string_truncate(out, 0);
 
         *ret_expanded = g_string_free(g_steal_pointer(&out), FALSE);
-        return 0;
+        return left_out ? EXPAND_LEFT_OUT : 0;
 }

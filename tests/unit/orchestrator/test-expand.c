@@ -62,6 +62,27 @@ static void test_values_are_inert(void)
         check("%{domid:qemu}", "5");
 }
 
+/* A word with a value that may be missing, and is. */
+static void test_left_out(void)
+{
+        static const char *const words[] = { "--x=%{none?}", "%{none?:qemu}", "%{domid}%{none?}" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+                g_autofree char *expanded = NULL, *message = NULL;
+
+                g_assert_cmpint(
+                        expand(words[i], variables, G_N_ELEMENTS(variables), &expanded, &message),
+                        ==, EXPAND_LEFT_OUT);
+                g_assert_cmpstr(expanded, ==, "");
+                g_assert_null(message);
+        }
+        check("--x=%{domid?}", "--x=5");
+        check("--x=%{empty?}", "--x=");
+        check_refused("%{domidx?}", -EINVAL, "%{domidx?}");
+        check_refused("%{none?}%{none}", -ENODATA, "%{none}");
+        check_refused("%{none:qemu?}", -EINVAL, "unknown");
+}
+
 static void test_refused(void)
 {
         check_refused("%", -EINVAL, "%%");
@@ -87,6 +108,7 @@ int main(int argc, char **argv)
         g_test_add_func("/expand/plain", test_plain);
         g_test_add_func("/expand/variables", test_variables);
         g_test_add_func("/expand/values-are-inert", test_values_are_inert);
+        g_test_add_func("/expand/left-out", test_left_out);
         g_test_add_func("/expand/refused", test_refused);
         return g_test_run();
 }
