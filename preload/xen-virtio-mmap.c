@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "common/guest-memory.h"
 #include "common/parse.h"
@@ -96,8 +95,8 @@ static bool is_privcmd(int fd, uint16_t domid)
 }
 
 /*
- * Whether a descriptor stands for a bank of guest memory, and which. Inert for all others: they are
- * no character devices, carry no mark, or are not of privcmd.
+ * Whether a descriptor stands for a bank of guest memory, and which. Inert for all others: they
+ * carry no mark, or are not of privcmd.
  */
 static bool bank_find(int fd, MemoryBank *ret_bank, uint16_t *ret_domid)
 {
@@ -105,12 +104,9 @@ static bool bank_find(int fd, MemoryBank *ret_bank, uint16_t *ret_domid)
         const char *banks_text = getenv(GUEST_MEMORY_ENV_BANKS);
         MemoryBank banks[MEMORY_BANKS_MAX];
         uint64_t domid;
-        struct stat status;
         int n_banks, mark;
 
         if (fd < 0 || !domid_text || !banks_text)
-                return false;
-        if (fstat(fd, &status) < 0 || !S_ISCHR(status.st_mode))
                 return false;
         mark = fcntl(fd, F_GETSIG);
         n_banks = guest_memory_parse(banks_text, banks);
@@ -162,14 +158,12 @@ static ssize_t part_map(int fd, void *area, size_t size, uint64_t guest_address,
  * Fills a reserved area with the pages of a bank. Pages that the guest has given back are holes: to
  * touch them is a fault, as it should be. A bank of which nothing at all can be mapped is an error.
  */
-static int bank_fill(int fd, char *area, int protection, const MemoryBank *bank, uint16_t domid)
+static int bank_fill(int fd, char *area, int protection, const MemoryBank *bank, uint16_t domid,
+                     PartPages *pages)
 {
-        _cleanup_free_ PartPages *pages = malloc(sizeof(*pages));
         uint64_t n_holes = 0;
         int error = 0;
 
-        if (!pages)
-                return -ENOMEM;
         for (uint64_t done = 0; done < bank->size; done += PART_SIZE) {
                 const size_t size = bank->size - done < PART_SIZE ? bank->size - done : PART_SIZE;
                 ssize_t n;
@@ -190,6 +184,24 @@ static int bank_fill(int fd, char *area, int protection, const MemoryBank *bank,
         return 0;
 }
 
+/*
+ * No system calls but fcntl(), ioctl(), mmap() and munmap() from here on: a backend may be in a
+ * sandbox of its own by now. passt is, and would be killed for the brk() of a malloc().
+ */
+static int bank_fill_in_sandbox(int fd, char *area, int protection, const MemoryBank *bank,
+                                uint16_t domid)
+{
+        PartPages *pages = mmap_real(NULL, sizeof(*pages), PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        int r;
+
+        if (pages == MAP_FAILED)
+                return -errno;
+        r = bank_fill(fd, area, protection, bank, domid, pages);
+        munmap(pages, sizeof(*pages));
+        return r;
+}
+
 static void *bank_map(void *address, size_t length, int protection, int flags, int fd, off_t offset,
                       const MemoryBank *bank, uint16_t domid)
 {
@@ -207,7 +219,7 @@ static void *bank_map(void *address, size_t length, int protection, int flags, i
                          -1, 0);
         if (area == MAP_FAILED)
                 return MAP_FAILED;
-        r = bank_fill(fd, area, protection, bank, domid);
+        r = bank_fill_in_sandbox(fd, area, protection, bank, domid);
         if (r < 0) {
                 fprintf(stderr, "libxen-virtio-mmap: cannot map memory of domain %u at %#llx: %s\n",
                         domid, (unsigned long long)bank->base, strerror(-r));
