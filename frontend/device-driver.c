@@ -37,7 +37,7 @@ static void driver_notified(Device *device, uint16_t queue)
         device->kicks |= UINT64_C(1) << queue;
         if (!device->request_logged) {
                 device->request_logged = true;
-                if (log_limit_permit(&device->driver_limit, device_now(device)))
+                if (log_limit_permit(&device->driver_limit, loop_now()))
                         log_full(LOG_INFO, &device->log, LOG_ID_FIRST_REQUEST, 0,
                                  "the guest's first request");
         }
@@ -65,12 +65,16 @@ static void config_written(Device *device, uint32_t offset, uint32_t size)
                 device->selecting = vhost_session_config_read(device->session);
 }
 
-static void event_handle(Device *device, VirtioEvent event)
+/* Says whether the event loop may have something to do now: of what no backend hears, it has not.
+ */
+static MmioResult event_handle(Device *device, VirtioEvent event)
 {
         switch (event.type) {
+        case VIRTIO_EVENT_NONE:
+                return MMIO_QUICK;
         case VIRTIO_EVENT_NOTIFY:
                 driver_notified(device, event.queue);
-                break;
+                return MMIO_QUICK;
         case VIRTIO_EVENT_START:
                 driver_started(device);
                 break;
@@ -89,7 +93,7 @@ static void event_handle(Device *device, VirtioEvent event)
                         vhost_session_queue_stop(device->session, event.queue);
                 break;
         case VIRTIO_EVENT_BROKEN:
-                if (log_limit_permit(&device->driver_limit, device_now(device)))
+                if (log_limit_permit(&device->driver_limit, loop_now()))
                         log_warning(&device->log, "the driver set up the device wrongly");
                 if (device->mmio->device.status & VIRTIO_STATUS_DRIVER_OK)
                         device_interrupt(device);
@@ -97,10 +101,10 @@ static void event_handle(Device *device, VirtioEvent event)
         case VIRTIO_EVENT_CONFIG_WRITE:
                 config_written(device, event.offset, event.size);
                 break;
-        case VIRTIO_EVENT_NONE:
         default:
                 break;
         }
+        return MMIO_DONE;
 }
 
 /* Whether the driver takes a queue back, whose memory is its own when it is answered. */
@@ -141,33 +145,35 @@ static bool write_waits(const Device *device, const MmioAccess *access)
         }
 }
 
-static MmioResult write_finish(Device *device, const MmioAccess *access)
+/* What it has started may take the backend some time. */
+static MmioResult write_carry_out(Device *device, const MmioAccess *access)
 {
-        if (!write_waits(device, access))
-                return MMIO_DONE;
-        device_hold_begin(device);
-        return MMIO_WAIT;
+        const VirtioEvent event =
+                virtio_mmio_write(device->mmio, access->offset, access->size, access->data);
+        MmioResult result = event_handle(device, event);
+
+        /* A driver that starts over before it was up may have seen what is no longer offered. */
+        if (access->offset == VIRTIO_MMIO_STATUS && device->mmio->device.status == 0 &&
+            event.type == VIRTIO_EVENT_NONE)
+                device_offer_apply(device);
+        return write_waits(device, access) ? MMIO_WAIT : result;
 }
 
 MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret_data)
 {
-        VirtioEvent event;
+        MmioResult result = MMIO_WAIT;
 
         if (!device->answering || (device->selecting && access->offset >= VIRTIO_MMIO_CONFIG))
                 return MMIO_WAIT;
         if (access->is_read) {
                 *ret_data = virtio_mmio_read(device->mmio, access->offset, access->size);
-                return MMIO_DONE;
+                return MMIO_QUICK;
         }
-        if (write_finish(device, access) == MMIO_WAIT)
-                return MMIO_WAIT;
-        event = virtio_mmio_write(device->mmio, access->offset, access->size, access->data);
-        event_handle(device, event);
-        /* A driver that starts over before it was up may have seen what is no longer offered. */
-        if (access->offset == VIRTIO_MMIO_STATUS && device->mmio->device.status == 0 &&
-            event.type == VIRTIO_EVENT_NONE)
-                device_offer_apply(device);
-        return write_finish(device, access);
+        if (!write_waits(device, access))
+                result = write_carry_out(device, access);
+        if (result == MMIO_WAIT)
+                device_hold_begin(device);
+        return result;
 }
 
 void device_answered(Device *device)

@@ -18,7 +18,7 @@
 #include "frontend/virtio-mmio.h"
 
 struct Device {
-        sd_event *event;
+        Loop *loop;
         Hypervisor *hypervisor;
         VhostMemory memory;
         const DeviceOps *ops;
@@ -50,11 +50,8 @@ struct Device {
         LogLimit driver_limit, backend_limit;
 };
 
-/* The loop's time, CLOCK_MONOTONIC, microseconds. */
-uint64_t device_now(const Device *device);
-
-/* Interrupts the guest. */
-void device_interrupt(Device *device);
+/* Interrupts the guest. Returns whether that was possible; else the device has failed. */
+bool device_interrupt(Device *device);
 
 /* Lets the driver see the latest offer, if it uses none; else looks whether it can go on. */
 void device_offer_apply(Device *device);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <time.h>
 
 #include "common/device-id.h"
 #include "frontend/config-space.h"
@@ -9,14 +8,6 @@
 
 /* Most requests that a backend has begun when it is kicked for the last time end in that time. */
 #define QUIET_USEC UINT64_C(50000)
-
-uint64_t device_now(const Device *device)
-{
-        uint64_t now = 0;
-
-        sd_event_now(device->event, CLOCK_MONOTONIC, &now);
-        return now;
-}
 
 static void requests_serve(Device *device)
 {
@@ -29,22 +20,23 @@ static void device_fail(Device *device, int error)
         device->ops->failed(device->userdata, error);
 }
 
-void device_interrupt(Device *device)
+bool device_interrupt(Device *device)
 {
         int r = hypervisor_interrupt(device->hypervisor, device->launch.irq);
 
         if (r < 0) {
                 log_error_errno(&device->log, r, "cannot interrupt the guest: %m");
                 device_fail(device, r);
-                return;
+                return false;
         }
         device->counters->counters.interrupts++;
+        return true;
 }
 
 /* The device cannot go on until the driver resets it; a driver that is up is told. */
 static void device_break(Device *device, const char *reason)
 {
-        if (log_limit_permit(&device->backend_limit, device_now(device)))
+        if (log_limit_permit(&device->backend_limit, loop_now()))
                 log_error(&device->log, "the driver has to reset the device: %s", reason);
         virtio_break(&device->mmio->device);
         if (device->mmio->device.status & VIRTIO_STATUS_DRIVER_OK)
@@ -133,8 +125,7 @@ void device_leave(Device *device)
                 return;
         device->leaving = true;
         kernel_notify_stop(&device->kernel_notify);
-        device->quiet = sd_event_add_time_relative(device->event, &device->quieten, CLOCK_MONOTONIC,
-                                                   QUIET_USEC, 0, quiet_elapsed, device) < 0;
+        loop_timer_start(device->quieten, QUIET_USEC);
         leave_go_on(device);
 }
 
@@ -150,7 +141,7 @@ static void session_ready(void *userdata, const VhostOffer *offer)
                 device_fail(device, r);
                 return;
         }
-        if (log_limit_permit(&device->backend_limit, device_now(device)))
+        if (log_limit_permit(&device->backend_limit, loop_now()))
                 log_full(LOG_INFO, &device->log, LOG_ID_BACKEND_ANSWERED, 0,
                          "the backend answered: %u queues, features %#llx; guest memory: %s",
                          offer->n_queues, (unsigned long long)offer->features,
@@ -176,9 +167,9 @@ static void session_started(void *userdata, bool resumed)
         device->start_held = false;
         device_hold_end(device);
         if (resumed) {
-                if (log_limit_permit(&device->backend_limit, device_now(device)))
+                if (log_limit_permit(&device->backend_limit, loop_now()))
                         log_info(&device->log, "the backend goes on with the rings");
-        } else if (log_limit_permit(&device->driver_limit, device_now(device))) {
+        } else if (log_limit_permit(&device->driver_limit, loop_now())) {
                 log_full(LOG_INFO, &device->log, LOG_ID_DRIVER_READY, 0,
                          "the driver is up, features %#llx",
                          (unsigned long long)virtio->driver_features);
@@ -224,7 +215,7 @@ static void session_refused(void *userdata, uint32_t request)
 {
         Device *device = userdata;
 
-        if (log_limit_permit(&device->backend_limit, device_now(device)))
+        if (log_limit_permit(&device->backend_limit, loop_now()))
                 log_warning(&device->log, "refused request %u of the backend", request);
 }
 
@@ -238,7 +229,7 @@ static void session_lost(void *userdata, int error, const char *reason)
                 device_hold_end(device);
         device->start_held = device->selecting = false;
         kernel_notify_stop(&device->kernel_notify);
-        if (log_limit_permit(&device->backend_limit, device_now(device)))
+        if (log_limit_permit(&device->backend_limit, loop_now()))
                 log_error_errno(&device->log, error, "lost the backend: %s", reason);
         if ((refusal || error == -EACCES) && virtio_is_running(&device->mmio->device))
                 device_break(device, refusal ? refusal : reason);
@@ -257,15 +248,15 @@ static const VhostSessionOps session_ops = {
         .lost = session_lost,
 };
 
-/* The backend has used buffers. */
-static void backend_called(void *userdata)
+/* The backend has used buffers, which concerns nobody but the guest. */
+static bool backend_called(void *userdata)
 {
         Device *device = userdata;
 
         if (!virtio_is_running(&device->mmio->device))
-                return;
+                return false;
         virtio_interrupt_raise(&device->mmio->device, VIRTIO_INTERRUPT_QUEUE);
-        device_interrupt(device);
+        return !device_interrupt(device);
 }
 
 /* The guest's memory may be written to by who should not: it has no other protection then. */
@@ -273,7 +264,7 @@ static void holder_warn(Device *device)
 {
         const int32_t holder = vhost_session_holder(device->session);
 
-        if (holder == 0 || !log_limit_permit(&device->backend_limit, device_now(device)))
+        if (holder == 0 || !log_limit_permit(&device->backend_limit, loop_now()))
                 return;
         if (holder > 0)
                 log_warning(&device->log,
@@ -310,8 +301,7 @@ void device_hold_begin(Device *device)
 {
         if (sd_event_source_get_enabled(device->hold, NULL) > 0)
                 return;
-        sd_event_source_set_time_relative(device->hold, DEVICE_HOLD_USEC);
-        sd_event_source_set_enabled(device->hold, SD_EVENT_ONESHOT);
+        loop_timer_start(device->hold, DEVICE_HOLD_USEC);
 }
 
 void device_hold_end(Device *device)
@@ -371,7 +361,7 @@ static int counters_begin(Device *device)
 static int parts_open(Device *device, const NotifyProbe *probe)
 {
         VhostSessionParts session = {
-                .event = device->event,
+                .event = loop_event(device->loop),
                 .folder = device->files.fds[DEVICE_FILE_FOLDER],
                 .socket = BACKEND_SOCKET,
                 .type = device->type,
@@ -388,7 +378,7 @@ static int parts_open(Device *device, const NotifyProbe *probe)
         r = counters_begin(device);
         if (r < 0)
                 return r;
-        r = notify_new(device->event, backend_called, device, &device->notify);
+        r = notify_new(device->loop, backend_called, device, &device->notify);
         if (r < 0)
                 return r;
         device->kernel_notify = (KernelNotify){
@@ -408,11 +398,10 @@ static int parts_open(Device *device, const NotifyProbe *probe)
         r = vhost_session_new(&session, &device->session);
         if (r < 0)
                 return r;
-        r = sd_event_add_time(device->event, &device->hold, CLOCK_MONOTONIC, 0, 0, hold_elapsed,
-                              device);
+        r = loop_timer_new(device->loop, hold_elapsed, device, &device->hold);
         if (r < 0)
                 return r;
-        return sd_event_source_set_enabled(device->hold, SD_EVENT_OFF);
+        return loop_timer_new(device->loop, quiet_elapsed, device, &device->quieten);
 }
 
 int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device)
@@ -424,7 +413,7 @@ int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device
         if (!device)
                 return -ENOMEM;
         *device = (Device){
-                .event = sd_event_ref(parts->event),
+                .loop = parts->loop,
                 .hypervisor = parts->hypervisor,
                 .memory = *parts->memory,
                 .ops = parts->ops,
@@ -470,7 +459,6 @@ Device *device_free(Device *device)
         device_state_unmap(device->state);
         counters_unmap(device->counters);
         device_files_close(&device->files);
-        sd_event_unref(device->event);
         free(device);
         return NULL;
 }

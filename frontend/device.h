@@ -6,13 +6,12 @@
  * These parts do not know each other; device.c knows them all.
  */
 
-#include <systemd/sd-event.h>
-
 #include "common/launch.h"
 #include "common/macros.h"
 #include "frontend/device-files.h"
 #include "frontend/hypervisor.h"
 #include "frontend/ioreq.h"
+#include "frontend/loop.h"
 #include "frontend/vhost-rings.h"
 
 typedef struct Device Device;
@@ -33,7 +32,7 @@ typedef struct DeviceOps {
 
 /* What a device is made of; borrowed for its life, but for what is marked. */
 typedef struct DeviceParts {
-        sd_event *event;
+        Loop *loop;
         Hypervisor *hypervisor;
         const NotifyProbe *probe;  /* copied, as are the following three */
         const VhostMemory *memory; /* the guest's RAM */

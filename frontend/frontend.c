@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
 #include "common/log.h"
 #include "frontend/device.h"
@@ -17,7 +15,7 @@
 #include "frontend/seeded-memory.h"
 
 struct Frontend {
-        sd_event *event;
+        Loop *loop;
         char instance[DEVICE_INSTANCE_MAX];
         LogContext log;
         uint16_t domid;
@@ -31,7 +29,6 @@ struct Frontend {
         GrantSets seeded; /* for a device that is served alone */
         VhostMemory memory;
         IoreqServer ioreq;
-        sd_event_source *io;
 
         Members *members;
         bool is_serving;
@@ -43,18 +40,20 @@ struct Frontend {
 static void hypervisor_failed(Frontend *frontend, int error)
 {
         log_error_errno(&frontend->log, error, "the hypervisor's interface failed: %m");
-        sd_event_exit(frontend->event, error);
+        sd_event_exit(loop_event(frontend->loop), error);
 }
 
-static void requests_serve(Frontend *frontend)
+/* Returns whether the event loop may have something to do now. */
+static bool requests_serve(Frontend *frontend)
 {
         int r;
 
         if (!frontend->is_serving)
-                return;
+                return false;
         r = ioreq_serve(&frontend->ioreq);
         if (r < 0)
                 hypervisor_failed(frontend, r);
+        return r != 0;
 }
 
 /* There is news of devices, or soon will be. */
@@ -82,11 +81,9 @@ static int patience_elapsed(sd_event_source *source _unused_, uint64_t usec _unu
 static MmioResult absent_access(Frontend *frontend)
 {
         if (!frontend->is_patient)
-                return MMIO_DONE;
-        if (sd_event_source_get_enabled(frontend->patience, NULL) == 0) {
-                sd_event_source_set_time_relative(frontend->patience, DEVICE_HOLD_USEC);
-                sd_event_source_set_enabled(frontend->patience, SD_EVENT_ONESHOT);
-        }
+                return MMIO_QUICK;
+        if (sd_event_source_get_enabled(frontend->patience, NULL) == 0)
+                loop_timer_start(frontend->patience, DEVICE_HOLD_USEC);
         return MMIO_WAIT;
 }
 
@@ -110,14 +107,14 @@ static void device_failed(void *userdata, int error)
         if (frontend->is_shared)
                 patience_renew(frontend);
         else
-                sd_event_exit(frontend->event, error);
+                sd_event_exit(loop_event(frontend->loop), error);
 }
 
 static void device_left(void *userdata)
 {
         Frontend *frontend = userdata;
 
-        sd_event_exit(frontend->event, 0);
+        sd_event_exit(loop_event(frontend->loop), 0);
 }
 
 static const DeviceOps device_ops = {
@@ -133,7 +130,7 @@ static MmioResult device_find(void *userdata, uint64_t base, void **ret_device)
 
         *ret_device = members_find(frontend->members, base);
         if (*ret_device || !members_may_come(frontend->members, base))
-                return MMIO_DONE;
+                return MMIO_QUICK;
         return absent_access(frontend);
 }
 
@@ -161,17 +158,14 @@ static const IoreqOps ioreq_ops = {
         .invalidate = memory_invalidated,
 };
 
-static int events_ready(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
-                        void *userdata)
+static bool events_ready(void *userdata)
 {
         Frontend *frontend = userdata;
         int r = hypervisor_events_take(frontend->hypervisor);
 
         if (r < 0)
                 hypervisor_failed(frontend, r);
-        else if (r > 0)
-                requests_serve(frontend);
-        return 0;
+        return r < 0 || (r > 0 && requests_serve(frontend));
 }
 
 /*
@@ -237,18 +231,13 @@ static int server_open(Frontend *frontend)
                 .ops = &ioreq_ops,
                 .userdata = frontend,
         };
-        r = sd_event_add_io(frontend->event, &frontend->io,
-                            hypervisor_event_fd(frontend->hypervisor), EPOLLIN, events_ready,
-                            frontend);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_enabled(frontend->io, SD_EVENT_OFF);
+        return 0;
 }
 
 static int members_open(Frontend *frontend)
 {
         const DeviceParts parts = {
-                .event = frontend->event,
+                .loop = frontend->loop,
                 .hypervisor = frontend->hypervisor,
                 .probe = &frontend->probe,
                 .memory = &frontend->memory,
@@ -257,10 +246,11 @@ static int members_open(Frontend *frontend)
         };
         int r;
 
-        r = sd_event_add_time(frontend->event, &frontend->patience, CLOCK_MONOTONIC, 0, 0,
-                              patience_elapsed, frontend);
+        r = loop_timer_new(frontend->loop, patience_elapsed, frontend, &frontend->patience);
+        if (r < 0)
+                return r;
         patience_renew(frontend);
-        return r < 0 ? r : members_new(&parts, &frontend->launch, &frontend->members);
+        return members_new(&parts, &frontend->launch, &frontend->members);
 }
 
 int frontend_new(const FrontendParts *parts, Frontend **ret_frontend)
@@ -271,7 +261,7 @@ int frontend_new(const FrontendParts *parts, Frontend **ret_frontend)
         frontend = calloc(1, sizeof(*frontend));
         if (!frontend)
                 return -ENOMEM;
-        frontend->event = sd_event_ref(parts->event);
+        frontend->loop = parts->loop;
         frontend->domid = parts->domid;
         frontend->is_shared = parts->is_shared;
         frontend->launch = *parts->launch;
@@ -304,7 +294,8 @@ Frontend *frontend_free(Frontend *frontend)
 {
         if (!frontend)
                 return NULL;
-        sd_event_source_disable_unref(frontend->io);
+        if (frontend->is_serving)
+                loop_unwatch(frontend->loop, hypervisor_event_fd(frontend->hypervisor));
         sd_event_source_disable_unref(frontend->patience);
         members_free(frontend->members);
         for (int i = 0; i < MEMORY_BANKS_MAX; i++) {
@@ -313,7 +304,6 @@ Frontend *frontend_free(Frontend *frontend)
         }
         grant_sets_close(&frontend->seeded);
         hypervisor_close(frontend->hypervisor);
-        sd_event_unref(frontend->event);
         free(frontend);
         return NULL;
 }
@@ -343,14 +333,16 @@ int frontend_serve(Frontend *frontend)
 {
         int r;
 
-        r = sd_event_source_set_enabled(frontend->io, SD_EVENT_ON);
+        r = loop_watch(frontend->loop, hypervisor_event_fd(frontend->hypervisor), events_ready,
+                       frontend);
         if (r < 0)
                 return r;
         if (frontend->is_shared)
                 sd_notify(0, "READY=1");
         frontend->is_serving = true;
         /* What waited in the server before we bound its events. */
-        return ioreq_serve(&frontend->ioreq);
+        r = ioreq_serve(&frontend->ioreq);
+        return r < 0 ? r : 0;
 }
 
 void frontend_leave(Frontend *frontend)

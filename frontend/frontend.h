@@ -6,18 +6,17 @@
  * accesses them; and which devices these are. device.h is one device.
  */
 
-#include <systemd/sd-event.h>
-
 #include "common/device-list.h"
 #include "common/launch.h"
 #include "common/macros.h"
 #include "frontend/device-files.h"
+#include "frontend/loop.h"
 
 typedef struct Frontend Frontend;
 
 /* What a frontend is made of; copied, but for the event loop. */
 typedef struct FrontendParts {
-        sd_event *event;
+        Loop *loop;
         const char *instance; /* of the process */
         uint16_t domid;
         /*

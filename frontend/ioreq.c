@@ -35,7 +35,7 @@ static MmioResult access_handle(IoreqServer *server, const IoRequest *request, v
 
         result = server->ops->find(server->userdata, request->address - access.offset, ret_device);
         if (!*ret_device) {
-                server->n_bad_requests += result == MMIO_DONE;
+                server->n_bad_requests += result != MMIO_WAIT;
                 return result;
         }
         result = server->ops->access(*ret_device, &access, ret_data);
@@ -54,26 +54,31 @@ static MmioResult request_handle(IoreqServer *server, const IoRequest *request, 
         *ret_data = 0;
         if (request_is_access(request))
                 return access_handle(server, request, ret_device, ret_data);
-        if (request->type == IO_REQUEST_INVALIDATE)
+        if (request->type == IO_REQUEST_INVALIDATE) {
                 server->ops->invalidate(server->userdata);
-        else
-                server->n_bad_requests++;
-        return MMIO_DONE;
+                return MMIO_DONE;
+        }
+        server->n_bad_requests++;
+        return MMIO_QUICK;
 }
 
 int ioreq_serve(IoreqServer *server)
 {
         const unsigned int n_vcpus = hypervisor_n_vcpus(server->hypervisor);
+        bool was_quick = true;
         int r;
 
         for (unsigned int vcpu = 0; vcpu < n_vcpus; vcpu++) {
                 IoRequest request;
+                MmioResult result;
                 void *device;
                 uint64_t data;
 
                 if (hypervisor_request_take(server->hypervisor, vcpu, &request) == 0)
                         continue;
-                if (request_handle(server, &request, &device, &data) == MMIO_WAIT)
+                result = request_handle(server, &request, &device, &data);
+                was_quick &= result == MMIO_QUICK;
+                if (result == MMIO_WAIT)
                         continue;
                 server->n_requests++;
                 r = hypervisor_request_complete(server->hypervisor, vcpu, data);
@@ -82,5 +87,6 @@ int ioreq_serve(IoreqServer *server)
                 if (device)
                         server->ops->answered(device);
         }
-        return hypervisor_events_unmask(server->hypervisor);
+        r = hypervisor_events_unmask(server->hypervisor);
+        return r < 0 ? r : !was_quick;
 }

@@ -21,14 +21,15 @@ typedef struct MmioAccess {
 } MmioAccess;
 
 typedef enum MmioResult {
-        MMIO_DONE, /* answer with *ret_data */
-        MMIO_WAIT, /* not now: hand the same access over again in the next ioreq_serve() */
+        MMIO_DONE,  /* answer with *ret_data; the event loop may have something to do now */
+        MMIO_QUICK, /* the same, but for the event loop nothing has changed */
+        MMIO_WAIT,  /* not now: hand the same access over again in the next ioreq_serve() */
 } MmioResult;
 
 typedef struct IoreqOps {
         /*
          * Which device has the range of VIRTIO_MMIO_RANGE_SIZE bytes that begins at base, a
-         * multiple of that. If none has, the access is answered as nothing (MMIO_DONE) or put off.
+         * multiple of that. If none has, the access is answered as nothing or put off.
          */
         MmioResult (*find)(void *userdata, uint64_t base, void **ret_device);
         MmioResult (*access)(void *device, const MmioAccess *access, uint64_t *ret_data);
@@ -50,6 +51,7 @@ typedef struct IoreqServer {
  * Serves what waits, each vCPU once, and unmasks the events that were taken. Bounded work: a guest
  * that asks again at once is served in the next round of the loop.
  *
- * Returns 0, or the negative errno of the hypervisor's interface, after which nothing works.
+ * Returns 1 if the event loop may have something to do now, 0 if all that was done was quick, or
+ * the negative errno of the hypervisor's interface, after which nothing works.
  */
 int ioreq_serve(IoreqServer *server) _warn_unused_;

@@ -25,7 +25,9 @@ static const uint32_t allowed_ioctls[] = {
 
 /* Whatever their arguments. */
 static const int allowed[] = {
-        /* The loop: sd-event. */
+        /* The loop: its own wait, and sd-event. */
+        SCMP_SYS(poll),
+        SCMP_SYS(ppoll),
         SCMP_SYS(epoll_ctl),
         SCMP_SYS(epoll_pwait),
         SCMP_SYS(epoll_pwait2),

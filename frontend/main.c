@@ -18,6 +18,7 @@
 #include "frontend/device-files.h"
 #include "frontend/frontend.h"
 #include "frontend/isolate.h"
+#include "frontend/loop.h"
 #include "frontend/reload.h"
 
 /* For the hand-over to the next process: less than the unit's TimeoutStopSec. */
@@ -162,42 +163,26 @@ static int files_open(Job *job)
         return -ENOENT;
 }
 
-static int loop_new(sd_event **ret_event)
-{
-        sd_event *event;
-        sigset_t signals;
-        int r;
-
-        r = sd_event_new(&event);
-        if (r < 0)
-                return r;
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGINT);
-        sigprocmask(SIG_BLOCK, &signals, NULL);
-        r = sd_event_set_watchdog(event, true);
-        if (r < 0) {
-                sd_event_unref(event);
-                return r;
-        }
-        *ret_event = event;
-        return 0;
-}
-
 /* However long a backend takes for the requests that it has begun. */
 static int signal_received(sd_event_source *source, const struct signalfd_siginfo *info _unused_,
                            void *userdata)
 {
         frontend_leave(userdata);
         /* Without a handler sd-event ends the loop, with status 0. */
-        return sd_event_add_time_relative(sd_event_source_get_event(source), NULL, CLOCK_MONOTONIC,
-                                          LEAVE_USEC, 0, NULL, NULL);
+        return sd_event_add_time(sd_event_source_get_event(source), NULL, CLOCK_MONOTONIC,
+                                 loop_now() + LEAVE_USEC, 0, NULL, NULL);
 }
 
 static int signals_handle(sd_event *event, Frontend *frontend)
 {
-        int r = sd_event_add_signal(event, NULL, SIGTERM, signal_received, frontend);
+        sigset_t signals;
+        int r;
 
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGINT);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
+        r = sd_event_add_signal(event, NULL, SIGTERM, signal_received, frontend);
         return r < 0 ? r : sd_event_add_signal(event, NULL, SIGINT, signal_received, frontend);
 }
 
@@ -248,7 +233,7 @@ static int privileges_drop(const Job *job, Frontend *frontend)
 
 static int serve(Job *job)
 {
-        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(loop_freep) Loop *loop = NULL;
         _cleanup_(frontend_freep) Frontend *frontend = NULL;
         FrontendParts parts = {
                 .instance = job->instance,
@@ -259,13 +244,15 @@ static int serve(Job *job)
         Reload reload = { .domid = job->domid, .log = &job->log, .ops = &reload_ops };
         int r;
 
-        r = loop_new(&event);
+        r = loop_new(&loop);
+        if (r >= 0)
+                r = sd_event_set_watchdog(loop_event(loop), true);
         if (r < 0)
                 return r;
-        parts.event = event;
+        parts.loop = loop;
         r = frontend_new(&parts, &frontend);
         if (r >= 0)
-                r = signals_handle(event, frontend);
+                r = signals_handle(loop_event(loop), frontend);
         if (r < 0)
                 return r;
 
@@ -277,10 +264,10 @@ static int serve(Job *job)
         reload.userdata = frontend;
         r = devices_add(job, frontend);
         if (r >= 0 && job->is_shared)
-                r = reload_receive(&reload, event, job->reload);
+                r = reload_receive(&reload, loop_event(loop), job->reload);
         if (r >= 0)
                 r = frontend_serve(frontend);
-        return r < 0 ? r : sd_event_loop(event);
+        return r < 0 ? r : loop_run(loop);
 }
 
 /* Returns an exit status. */

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/log.h"
 #include "frontend/mmio-map.h"
@@ -74,7 +73,7 @@ static void device_failed(void *userdata, int error)
         const DeviceParts *parts = &member->members->parts;
 
         member->has_failed = true;
-        sd_event_source_set_enabled(member->members->reaper, SD_EVENT_ONESHOT);
+        loop_timer_start(member->members->reaper, 0);
         leave_go_on(member->members);
         parts->ops->failed(parts->userdata, error);
 }
@@ -109,11 +108,7 @@ int members_new(const DeviceParts *parts, const Launch *common, Members **ret_me
                 return -ENOMEM;
         members->parts = *parts;
         members->common = *common;
-        /* Not a deferred source: one that is off still costs the loop 150 instructions a round. */
-        r = sd_event_add_time(parts->event, &members->reaper, CLOCK_MONOTONIC, 0, 0, devices_reap,
-                              members);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(members->reaper, SD_EVENT_OFF);
+        r = loop_timer_new(parts->loop, devices_reap, members, &members->reaper);
         if (r < 0) {
                 members_free(members);
                 return r;

@@ -3,30 +3,27 @@
 #include "frontend/notify.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 struct Notify {
         int kick_fds[VIRTIO_QUEUES_MAX];
         int call_fd;
-        sd_event_source *call;
-        void (*called)(void *userdata);
+        Loop *loop;
+        LoopReady called;
         void *userdata;
 };
 
-static int call_ready(sd_event_source *source _unused_, int fd, uint32_t events _unused_,
-                      void *userdata)
+static bool call_ready(void *userdata)
 {
-        Notify *notify = userdata;
+        const Notify *notify = userdata;
         uint64_t count;
 
         /* However often it was called: the driver looks at all queues. */
-        if (read(fd, &count, sizeof(count)) == sizeof(count))
-                notify->called(notify->userdata);
-        return 0;
+        return read(notify->call_fd, &count, sizeof(count)) == sizeof(count) &&
+               notify->called(notify->userdata);
 }
 
-int notify_new(sd_event *event, void (*called)(void *userdata), void *userdata, Notify **ret_notify)
+int notify_new(Loop *loop, LoopReady called, void *userdata, Notify **ret_notify)
 {
         Notify *notify;
         int r = 0;
@@ -36,6 +33,7 @@ int notify_new(sd_event *event, void (*called)(void *userdata), void *userdata, 
                 return -ENOMEM;
         for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
                 notify->kick_fds[i] = -1;
+        notify->loop = loop;
         notify->called = called;
         notify->userdata = userdata;
 
@@ -43,8 +41,7 @@ int notify_new(sd_event *event, void (*called)(void *userdata), void *userdata, 
         if (notify->call_fd < 0)
                 r = -errno;
         if (r >= 0)
-                r = sd_event_add_io(event, &notify->call, notify->call_fd, EPOLLIN, call_ready,
-                                    notify);
+                r = loop_watch(loop, notify->call_fd, call_ready, notify);
         if (r < 0) {
                 notify_free(notify);
                 return r;
@@ -57,7 +54,7 @@ Notify *notify_free(Notify *notify)
 {
         if (!notify)
                 return NULL;
-        sd_event_source_disable_unref(notify->call);
+        loop_unwatch(notify->loop, notify->call_fd);
         fd_closep(&notify->call_fd);
         for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
                 fd_closep(&notify->kick_fds[i]);
@@ -89,7 +86,7 @@ int notify_call_fd(const Notify *notify)
 
 void notify_call_watch(Notify *notify, bool watch)
 {
-        sd_event_source_set_enabled(notify->call, watch ? SD_EVENT_ON : SD_EVENT_OFF);
+        loop_watch_enable(notify->loop, notify->call_fd, watch);
 }
 
 void notify_kick(const Notify *notify, uint16_t queue)

@@ -7,16 +7,18 @@
  */
 
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/macros.h"
+#include "frontend/loop.h"
 #include "frontend/virtio.h"
 
 typedef struct Notify Notify;
 
-/* called is run when a backend has used buffers of any queue. Returns 0 or a negative errno. */
-int notify_new(sd_event *event, void (*called)(void *userdata), void *userdata,
-               Notify **ret_notify) _warn_unused_;
+/*
+ * called is run when a backend has used buffers of any queue, as LoopReady says. The loop is
+ * borrowed. Returns 0 or a negative errno.
+ */
+int notify_new(Loop *loop, LoopReady called, void *userdata, Notify **ret_notify) _warn_unused_;
 Notify *notify_free(Notify *notify);
 
 /*

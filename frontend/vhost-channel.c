@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "frontend/loop.h"
 #include "frontend/vhost-user.h"
 
 /* No request has more; what an unknown one brings is thrown away. */
@@ -109,8 +110,7 @@ static int request_receive(VhostChannel *channel)
 static void window_begin(VhostChannel *channel)
 {
         channel->left = VHOST_CHANNEL_REQUESTS;
-        sd_event_source_set_time_relative(channel->pause, VHOST_CHANNEL_WINDOW_USEC);
-        sd_event_source_set_enabled(channel->pause, SD_EVENT_ONESHOT);
+        loop_timer_start(channel->pause, VHOST_CHANNEL_WINDOW_USEC);
 }
 
 static int channel_ready(sd_event_source *source _unused_, int fd _unused_,

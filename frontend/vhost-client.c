@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "frontend/loop.h"
+
 struct VhostClient {
         int fd;
         sd_event_source *io;
@@ -50,8 +52,7 @@ static void timer_update(VhostClient *client)
                 sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
                 return;
         }
-        sd_event_source_set_time_relative(client->timer, client->timeouts[client->first]);
-        sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
+        loop_timer_start(client->timer, client->timeouts[client->first]);
 }
 
 static int timer_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)

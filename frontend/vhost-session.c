@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "frontend/loop.h"
 #include "frontend/vhost-channel.h"
 #include "frontend/vhost-peer.h"
 #include "frontend/vhost-request.h"
@@ -58,18 +59,9 @@ int32_t vhost_session_holder(const VhostSession *session)
         return session->progress->holder;
 }
 
-static uint64_t session_now(const VhostSession *session)
-{
-        uint64_t now = 0;
-
-        sd_event_now(session->event, CLOCK_MONOTONIC, &now);
-        return now;
-}
-
 static void retry_schedule(VhostSession *session)
 {
-        sd_event_source_set_time_relative(session->retry, session->retry_usec);
-        sd_event_source_set_enabled(session->retry, SD_EVENT_ONESHOT);
+        loop_timer_start(session->retry, session->retry_usec);
         session->retry_usec *= 2;
         if (session->retry_usec > RETRY_MAX_USEC)
                 session->retry_usec = RETRY_MAX_USEC;
@@ -159,7 +151,7 @@ static int update_elapsed(sd_event_source *source _unused_, uint64_t usec _unuse
 {
         VhostSession *session = userdata;
 
-        session->updated = session_now(session);
+        session->updated = loop_now();
         if (is_negotiated(session))
                 vhost_config_update(&session->negotiation, config_updated);
         else

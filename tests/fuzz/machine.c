@@ -159,7 +159,7 @@ static void serve(Machine *machine)
         }
         expected += machine->n_accesses;
         invalidations += machine->n_invalidations;
-        g_assert_cmpint(ioreq_serve(&machine->server), ==, 0);
+        g_assert_cmpint(ioreq_serve(&machine->server), >=, 0);
         g_assert_cmpuint(machine->n_accesses, ==, expected);
         g_assert_cmpuint(machine->n_invalidations, ==, invalidations);
         for (unsigned int i = 0; i < N_VCPUS; i++)

@@ -99,14 +99,13 @@ def test_instructions(machine, access, record_property):
                              lambda file: [*under, f"--callgrind-out-file={file}"], instructions)
     record_property("figure", f"instructions for a {access.__name__.replace('_', ' ')}: "
                               f"{own:.0f} of ours, {libraries:.0f} of libraries")
-    assert own <= 500
-    assert own + libraries <= 2000
+    assert own + libraries <= 750  # promised are 1,500
 
 
 @pytest.mark.parametrize(("access", "calls"), zip(ACCESSES, [4, 4, 4, 5, 3], strict=True),
                          ids=[access.__name__ for access in ACCESSES])
 def test_system_calls(machine, access, calls):
-    """The wait, the event, the answer and the unmasking; a kick adds its own."""
+    """The wait, the event, the answer and the unmasking; a kick adds its own. All are needed."""
     under = ["strace", "--daemonize", "--quiet=all"]
     [count] = measure(machine, access, lambda file: [*under, "--output", str(file)],
                       lambda text: [text.count("\n")])
