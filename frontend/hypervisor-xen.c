@@ -6,25 +6,19 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
 
-#include <xendevicemodel.h>
 #include <xenevtchn.h>
-#include <xenforeignmemory.h>
 #include <xentoolcore.h>
 
 #include <xen/hvm/dm_op.h>
 #include <xen/hvm/ioreq.h>
 #include <xen/memory.h>
 
-#include "frontend/privcmd-eventfd.h"
+#include "frontend/privcmd.h"
 
-/* include/uapi/xen/privcmd.h of Linux; the libraries restrict only their own descriptors. */
-#define PRIVCMD_DEVICE         "/dev/xen/privcmd"
-#define GNTDEV_DEVICE          "/dev/xen/gntdev"
-#define IOCTL_PRIVCMD_RESTRICT _IOC(_IOC_NONE, 'P', 6, sizeof(domid_t))
+#define GNTDEV_DEVICE "/dev/xen/gntdev"
 
 /* The ioreq page is frame 1 of the resource; frame 0 is the buffered one, which we do without. */
 #define IOREQ_PAGE_FRAME 1
@@ -41,10 +35,8 @@ typedef struct Kick {
 
 struct Hypervisor {
         domid_t domid;
-        xendevicemodel_handle *device_model;
+        int privcmd;
         xenevtchn_handle *events;
-        xenforeignmemory_handle *foreign_memory;
-        xenforeignmemory_resource_handle *page_resource;
         shared_iopage_t *page;
         unsigned int n_vcpus;
         evtchn_port_t ports[HYPERVISOR_VCPUS_MAX];
@@ -52,22 +44,32 @@ struct Hypervisor {
         size_t n_masked;
         bool taken[HYPERVISOR_VCPUS_MAX]; /* a request that we alone touch until it is completed */
 
-        int privcmd; /* for the kernel's notification paths; -1 if it has none */
         Kick kicks[HYPERVISOR_KICKS_MAX];
         unsigned int n_kicks;
 };
 
 static int page_map(Hypervisor *hypervisor, ioservid_t server)
 {
-        void *page = NULL;
+        void *page;
+        int r = privcmd_map_frame(hypervisor->privcmd, hypervisor->domid,
+                                  XENMEM_resource_ioreq_server, server, IOREQ_PAGE_FRAME, &page);
 
-        hypervisor->page_resource = xenforeignmemory_map_resource(
-                hypervisor->foreign_memory, hypervisor->domid, XENMEM_resource_ioreq_server, server,
-                IOREQ_PAGE_FRAME, 1, &page, PROT_READ | PROT_WRITE, 0);
-        if (!hypervisor->page_resource)
-                return errno == ENOENT || errno == ESRCH || errno == EINVAL ? -ENODEV : -errno;
+        if (r < 0)
+                return r == -ENOENT || r == -ESRCH || r == -EINVAL ? -ENODEV : r;
         hypervisor->page = page;
         return 0;
+}
+
+/* Returns a number, or a negative errno. */
+static int vcpus_count(const Hypervisor *hypervisor)
+{
+        struct xen_dm_op count = { .op = XEN_DMOP_nr_vcpus };
+        int r = privcmd_dm_op(hypervisor->privcmd, hypervisor->domid, &count, sizeof(count));
+
+        if (r < 0)
+                return r;
+        return count.u.nr_vcpus.vcpus <= HYPERVISOR_VCPUS_MAX ? (int)count.u.nr_vcpus.vcpus
+                                                              : -E2BIG;
 }
 
 /*
@@ -78,14 +80,11 @@ static int page_map(Hypervisor *hypervisor, ioservid_t server)
  */
 static int ports_bind(Hypervisor *hypervisor)
 {
-        unsigned int n_vcpus;
+        const int n_vcpus = vcpus_count(hypervisor);
 
-        if (xendevicemodel_nr_vcpus(hypervisor->device_model, hypervisor->domid, &n_vcpus) < 0)
-                return -errno;
-        if (n_vcpus > HYPERVISOR_VCPUS_MAX)
-                return -E2BIG;
-
-        for (unsigned int i = 0; i < n_vcpus; i++) {
+        if (n_vcpus < 0)
+                return n_vcpus;
+        for (int i = 0; i < n_vcpus; i++) {
                 xenevtchn_port_or_error_t port =
                         xenevtchn_bind_interdomain(hypervisor->events, hypervisor->domid,
                                                    hypervisor->page->vcpu_ioreq[i].vp_eport);
@@ -96,7 +95,7 @@ static int ports_bind(Hypervisor *hypervisor)
                 if (xenevtchn_notify(hypervisor->events, hypervisor->ports[i]) < 0)
                         return -errno;
         }
-        hypervisor->n_vcpus = n_vcpus;
+        hypervisor->n_vcpus = (unsigned int)n_vcpus;
         return 0;
 }
 
@@ -111,12 +110,9 @@ int hypervisor_open(uint16_t domid, uint16_t server, Hypervisor **ret_hypervisor
         hypervisor->domid = domid;
         hypervisor->privcmd = -1;
 
-        hypervisor->device_model = xendevicemodel_open(/* logger= */ NULL, 0);
-        if (!hypervisor->device_model)
-                return -errno;
-        hypervisor->foreign_memory = xenforeignmemory_open(/* logger= */ NULL, 0);
-        if (!hypervisor->foreign_memory)
-                return -errno;
+        r = privcmd_open(domid, &hypervisor->privcmd);
+        if (r < 0)
+                return r;
         hypervisor->events = xenevtchn_open(/* logger= */ NULL, 0);
         if (!hypervisor->events)
                 return -errno;
@@ -139,43 +135,19 @@ Hypervisor *hypervisor_close(Hypervisor *hypervisor)
 {
         if (!hypervisor)
                 return NULL;
-        fd_closep(&hypervisor->privcmd);
-        if (hypervisor->page_resource)
-                xenforeignmemory_unmap_resource(hypervisor->foreign_memory,
-                                                hypervisor->page_resource);
+        if (hypervisor->page)
+                munmap(hypervisor->page, HYPERVISOR_VCPUS_MAX * sizeof(ioreq_t));
         if (hypervisor->events)
                 xenevtchn_close(hypervisor->events);
-        if (hypervisor->foreign_memory)
-                xenforeignmemory_close(hypervisor->foreign_memory);
-        if (hypervisor->device_model)
-                xendevicemodel_close(hypervisor->device_model);
+        fd_closep(&hypervisor->privcmd);
         free(hypervisor);
         return NULL;
-}
-
-/* A privcmd descriptor that is good for this domain only. */
-static int privcmd_open(const Hypervisor *hypervisor, int *ret_fd)
-{
-        _cleanup_fd_ int fd = open(PRIVCMD_DEVICE, O_RDWR | O_CLOEXEC);
-
-        if (fd < 0 || ioctl(fd, IOCTL_PRIVCMD_RESTRICT, &hypervisor->domid) < 0)
-                return -errno;
-        *ret_fd = steal_fd(&fd);
-        return 0;
 }
 
 int hypervisor_memory_open(Hypervisor *hypervisor, unsigned int index _unused_,
                            const MemoryBank *bank _unused_, int *ret_fd)
 {
-        _cleanup_fd_ int fd = -1;
-        int r;
-
-        r = privcmd_open(hypervisor, &fd);
-        if (r < 0)
-                return r;
-
-        *ret_fd = steal_fd(&fd);
-        return 0;
+        return privcmd_open(hypervisor->domid, ret_fd);
 }
 
 int hypervisor_grants_open(int *ret_fd)
@@ -322,12 +294,20 @@ int hypervisor_request_complete(Hypervisor *hypervisor, unsigned int vcpu, uint6
         return xenevtchn_notify(hypervisor->events, hypervisor->ports[vcpu]) < 0 ? -errno : 0;
 }
 
+/* libxl describes the interrupt as edge-triggered: Xen ignores the level going down. */
+static struct xen_dm_op raise_of(uint32_t irq)
+{
+        return (struct xen_dm_op){
+                .op = XEN_DMOP_set_irq_level,
+                .u.set_irq_level = { .irq = irq, .level = 1 },
+        };
+}
+
 int hypervisor_interrupt(Hypervisor *hypervisor, uint32_t irq)
 {
-        /* libxl describes the interrupt as edge-triggered: Xen ignores the level going down. */
-        return xendevicemodel_set_irq_level(hypervisor->device_model, hypervisor->domid, irq, 1) < 0
-                       ? -errno
-                       : 0;
+        struct xen_dm_op raise = raise_of(irq);
+
+        return privcmd_dm_op(hypervisor->privcmd, hypervisor->domid, &raise, sizeof(raise));
 }
 
 void hypervisor_notify_probe(Hypervisor *hypervisor, NotifyProbe *ret_probe)
@@ -339,25 +319,15 @@ void hypervisor_notify_probe(Hypervisor *hypervisor, NotifyProbe *ret_probe)
         if (uname(&name) == 0)
                 snprintf(ret_probe->release, sizeof(ret_probe->release), "%s", name.release);
 
-        r = privcmd_open(hypervisor, &hypervisor->privcmd);
-        if (r < 0) {
-                ret_probe->irqfd = ret_probe->ioeventfd = r;
-                return;
-        }
         r = privcmd_irqfd(hypervisor->privcmd, &(PrivcmdIrqfd){ .flags = PRIVCMD_PROBE });
         ret_probe->irqfd = r == -EINVAL ? 0 : r;
         r = privcmd_ioeventfd(hypervisor->privcmd, &(PrivcmdIoeventfd){ .flags = PRIVCMD_PROBE });
         ret_probe->ioeventfd = r == -EINVAL ? 0 : r;
-        if (ret_probe->irqfd < 0)
-                fd_closep(&hypervisor->privcmd);
 }
 
 int hypervisor_call_bind(Hypervisor *hypervisor, int call_fd, uint32_t irq)
 {
-        const struct xen_dm_op raise = {
-                .op = XEN_DMOP_set_irq_level,
-                .u.set_irq_level = { .irq = irq, .level = 1 },
-        };
+        const struct xen_dm_op raise = raise_of(irq);
 
         return privcmd_irqfd(hypervisor->privcmd, &(PrivcmdIrqfd){
                                                           .dm_op = (uintptr_t)&raise,
