@@ -3,7 +3,6 @@
 #include "frontend/frontend.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
 
@@ -25,7 +24,7 @@ struct Frontend {
         Hypervisor *hypervisor;
         NotifyProbe probe;
         MemoryBank banks[MEMORY_BANKS_MAX];
-        int memory_fds[MEMORY_BANKS_MAX], marked_fds[MEMORY_BANKS_MAX];
+        int memory_fds[MEMORY_BANKS_MAX], file_fds[MEMORY_BANKS_MAX];
         GrantSets seeded; /* for a device that is served alone */
         VhostMemory memory;
         IoreqServer ioreq;
@@ -168,26 +167,28 @@ static bool events_ready(void *userdata)
         return r < 0 || (r > 0 && requests_serve(frontend));
 }
 
-/*
- * Each bank twice: what is to be mapped as a file bears a mark, which belongs to the open file, and
- * the devices' backends may want the one and the other.
- */
-static int banks_open(Frontend *frontend)
+static int banks_open(Frontend *frontend, int *fds)
 {
         for (unsigned int i = 0; i < frontend->memory.n_banks; i++) {
-                const MemoryBank *bank = &frontend->banks[i];
-                int *marked = &frontend->marked_fds[i];
-                int r = hypervisor_memory_open(frontend->hypervisor, i, bank,
-                                               &frontend->memory_fds[i]);
+                int r = hypervisor_memory_open(frontend->hypervisor, i, &frontend->banks[i],
+                                               &fds[i]);
 
-                if (r >= 0)
-                        r = hypervisor_memory_open(frontend->hypervisor, i, bank, marked);
                 if (r < 0)
                         return r;
-                if (fcntl(*marked, F_SETSIG, (int)i + 1) < 0)
-                        return -errno;
         }
         return 0;
+}
+
+/* Each bank twice, if several backends may want the one and the other: a mark is the open file's.
+ */
+static int ram_open(Frontend *frontend)
+{
+        int r = banks_open(frontend, frontend->memory_fds);
+
+        if (r < 0 || !frontend->is_shared)
+                return r;
+        frontend->memory.file_fds = frontend->file_fds;
+        return banks_open(frontend, frontend->file_fds);
 }
 
 static int seeded_open(Frontend *frontend)
@@ -209,13 +210,13 @@ static int memory_open(Frontend *frontend)
                 .banks = frontend->banks,
                 .n_banks = (unsigned int)n,
                 .fds = frontend->memory_fds,
-                .marked_fds = frontend->marked_fds,
+                .file_fds = frontend->memory_fds,
         };
         if (frontend->is_shared)
-                return banks_open(frontend);
+                return ram_open(frontend);
         if (launch->grant_usage) /* it gets at nothing but what the guest grants */
                 return 0;
-        return launch->memory == MEMORY_SEED ? seeded_open(frontend) : banks_open(frontend);
+        return launch->memory == MEMORY_SEED ? seeded_open(frontend) : ram_open(frontend);
 }
 
 static int server_open(Frontend *frontend)
@@ -266,7 +267,7 @@ int frontend_new(const FrontendParts *parts, Frontend **ret_frontend)
         frontend->is_shared = parts->is_shared;
         frontend->launch = *parts->launch;
         for (int i = 0; i < MEMORY_BANKS_MAX; i++)
-                frontend->memory_fds[i] = frontend->marked_fds[i] = -1;
+                frontend->memory_fds[i] = frontend->file_fds[i] = -1;
         snprintf(frontend->instance, sizeof(frontend->instance), "%s", parts->instance);
         frontend->log = (LogContext){ .device = frontend->instance, .domid = parts->domid };
 
@@ -300,7 +301,7 @@ Frontend *frontend_free(Frontend *frontend)
         members_free(frontend->members);
         for (int i = 0; i < MEMORY_BANKS_MAX; i++) {
                 fd_closep(&frontend->memory_fds[i]);
-                fd_closep(&frontend->marked_fds[i]);
+                fd_closep(&frontend->file_fds[i]);
         }
         grant_sets_close(&frontend->seeded);
         hypervisor_close(frontend->hypervisor);

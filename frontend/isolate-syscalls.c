@@ -96,6 +96,10 @@ static int rules_add(scmp_filter_ctx filter)
         if (r == 0)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
                                      SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+        /* Marks on descriptors of guest memory. */
+        if (r == 0)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                                     SCMP_A1_32(SCMP_CMP_EQ, F_SETSIG));
         /*
          * The journal's client, when the kernel has no memory for its message: it names a memfd
          * after the process and passes that instead. It can do without, if the answer is not

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <systemd/sd-daemon.h>
 #include <time.h>
 
 typedef struct Watch {
@@ -14,6 +15,8 @@ typedef struct Watch {
 
 struct Loop {
         sd_event *event;
+        uint64_t watchdog_usec; /* 0: systemd does not want to hear of us */
+        sd_event_source *watchdog;
         unsigned int n; /* places that have been in use */
         Watch watches[LOOP_WATCHES_MAX];
         struct pollfd fds[LOOP_WATCHES_MAX]; /* theirs, or -1, which poll() passes over */
@@ -51,6 +54,7 @@ Loop *loop_free(Loop *loop)
 {
         if (!loop)
                 return NULL;
+        sd_event_source_disable_unref(loop->watchdog);
         sd_event_unref(loop->event);
         free(loop);
         return NULL;
@@ -187,4 +191,25 @@ void loop_timer_start(sd_event_source *timer, uint64_t usec)
 {
         sd_event_source_set_time(timer, loop_now() + usec);
         sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+static int watchdog_elapsed(sd_event_source *timer, uint64_t usec _unused_, void *userdata)
+{
+        const Loop *loop = userdata;
+
+        sd_notify(0, "WATCHDOG=1");
+        loop_timer_start(timer, loop->watchdog_usec / 2);
+        return 0;
+}
+
+int loop_watchdog_start(Loop *loop)
+{
+        int r = sd_watchdog_enabled(0, &loop->watchdog_usec);
+
+        if (r <= 0)
+                return r;
+        r = loop_timer_new(loop, watchdog_elapsed, loop, &loop->watchdog);
+        if (r >= 0)
+                loop_timer_start(loop->watchdog, 0);
+        return r;
 }

@@ -68,3 +68,9 @@ int loop_timer_new(Loop *loop, sd_event_time_handler_t elapsed, void *userdata,
 
 /* Lets such a timer elapse once, in so many microseconds, whatever it was set to. */
 void loop_timer_start(sd_event_source *timer, uint64_t usec);
+
+/*
+ * Tells systemd from time to time that the loop turns, if the unit has a watchdog. sd-event can do
+ * that, too, but takes a descriptor of its own for it. Returns 0 or a negative errno.
+ */
+int loop_watchdog_start(Loop *loop) _warn_unused_;

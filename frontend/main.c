@@ -246,7 +246,7 @@ static int serve(Job *job)
 
         r = loop_new(&loop);
         if (r >= 0)
-                r = sd_event_set_watchdog(loop_event(loop), true);
+                r = loop_watchdog_start(loop);
         if (r < 0)
                 return r;
         parts.loop = loop;

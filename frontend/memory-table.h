@@ -41,8 +41,8 @@ typedef struct VhostMemory {
         const MemoryBank *banks; /* with grants the one that GUEST_GRANTS_BASE begins */
         unsigned int n_banks;
         const int *fds;
-        const int *marked_fds; /* the same for MEMORY_WAY_FILE: see common/guest-memory.h */
-        GrantSets *sets;       /* with grants, and for seeded memory; else NULL */
+        const int *file_fds; /* the same for MEMORY_WAY_FILE; the very same, if no other device's */
+        GrantSets *sets;     /* with grants, and for seeded memory; else NULL */
 } VhostMemory;
 
 /*

@@ -3,6 +3,7 @@
 #include "frontend/vhost-rings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "frontend/vhost-request.h"
 
@@ -88,7 +89,7 @@ static int region_fd(const VhostRings *rings, unsigned int region)
         case MEMORY_WAY_SEEDED:
                 return rings->grants.fds[region];
         case MEMORY_WAY_FILE:
-                return rings->memory->marked_fds[region];
+                return rings->memory->file_fds[region];
         case MEMORY_WAY_FOREIGN:
         case _MEMORY_WAY_MAX:
         default:
@@ -96,7 +97,19 @@ static int region_fd(const VhostRings *rings, unsigned int region)
         }
 }
 
-/* Returns 0, or -E2BIG if the backend cannot be told of that many regions. */
+/*
+ * What is to be mapped as a file bears a mark (common/guest-memory.h), and nothing else does. It
+ * belongs to the open file, and so to whoever gets the descriptor next.
+ */
+static int region_mark(int fd, MemoryWay way, int region)
+{
+        return fcntl(fd, F_SETSIG, way == MEMORY_WAY_FILE ? region + 1 : 0) < 0 ? -errno : 0;
+}
+
+/*
+ * Returns 0, or a negative errno, of which -E2BIG means that the backend cannot be told of that
+ * many regions.
+ */
 static int memory_send(VhostRings *rings)
 {
         const VhostMemory *memory = rings->memory;
@@ -108,8 +121,14 @@ static int memory_send(VhostRings *rings)
 
         if (n < 0)
                 return n;
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
+                int r;
+
                 fds[i] = region_fd(rings, (unsigned int)i);
+                r = region_mark(fds[i], way, i);
+                if (r < 0)
+                        return r;
+        }
         if (memory_way_is_xen_mmap(way))
                 vhost_set_xen_memory_table(client, regions, fds, (unsigned int)n);
         else

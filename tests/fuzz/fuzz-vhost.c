@@ -442,7 +442,7 @@ static void world_run(World *world, Input *input)
                 .banks = banks,
                 .n_banks = G_N_ELEMENTS(banks),
                 .fds = world->memory_fds,
-                .marked_fds = world->memory_fds,
+                .file_fds = world->memory_fds,
         };
         char path[PEER_PATH_MAX];
         const VhostSessionParts parts = {

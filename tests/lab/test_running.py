@@ -92,10 +92,8 @@ def test_no_descriptor_leads_to_other_domains(dom0, running, figures):
         assert not [line for line in lines if "xenstore" in line], lines
         counts[role], lists[role] = len(lines), lines
     figures("descriptors", ", ".join(f"{role} {n}" for role, n in sorted(counts.items())))
-    # Three of the process, four of the loop, six of Xen, of which libxentoolcore has made two
-    # /dev/null, two for a bank of memory, three of the device's folder, the journal's, three of the
-    # backend; and two for each queue.
-    assert counts["frontend"] <= 22 + 2 * 1, lists
+    # Each is in the table of docs/ARCHITECTURE.md.
+    assert counts["frontend"] <= 16 + 2 * 1, lists
 
 
 def test_list_and_show(dom0, running):

@@ -62,12 +62,14 @@ class Frontend:
                 break
         return False
 
-    def forget_notices(self):
-        """Reads what it has told systemd so far, so that there is room for more."""
+    def take_notices(self):
+        """What it has told systemd since this was asked; there has to be room for more."""
+        notices = []
         self._ready.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
-                self._ready.recv(4096)
+                notices += self._ready.recv(4096).decode().splitlines()
+        return notices
 
     def wait_ready(self, timeout=DEADLINE):
         """Waits until it says READY=1. Returns itself."""

@@ -127,7 +127,7 @@ class Guest:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=3 * DEADLINE)
         assert result.returncode == expected, result.stdout
         if self.process:
-            self.process.forget_notices()
+            self.process.take_notices()
         return result.stdout
 
     def relist(self, *devices):

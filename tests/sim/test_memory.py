@@ -95,6 +95,19 @@ def windows(message):
     return found
 
 
+def test_mark_goes_with_the_way(machine):
+    """One descriptor serves both, as each backend wants it; no two have it at the same time."""
+    backend = machine.scripted_backend()
+    machine.frontend().wait_ready()
+    for number, features in enumerate((0, F_XEN_MMAP, 0), 1):
+        machine.disk().start()
+        table = backend.wait_request(SET_MEM_TABLE)
+        assert fcntl.fcntl(table.fds[0], F_GETSIG) == (0 if features else 1)
+        backend.protocol_features = F_MQ | F_REPLY_ACK | F_CONFIG | (F_XEN_MMAP - features)
+        backend.connection.close()
+        backend.wait_for(lambda count=number: len(backend.connections) > count, "reconnection")
+
+
 def test_grants(machine):
     disk = granting(machine)
     backend = granted_backend(machine)
