@@ -260,8 +260,10 @@ int frontend_new(const FrontendParts *parts, Frontend **ret_frontend)
         int r;
 
         frontend = calloc(1, sizeof(*frontend));
-        if (!frontend)
+        if (!frontend) {
+                log_error_errno(NULL, -ENOMEM, "%s: %m", parts->instance);
                 return -ENOMEM;
+        }
         frontend->loop = parts->loop;
         frontend->domid = parts->domid;
         frontend->is_shared = parts->is_shared;
@@ -336,13 +338,15 @@ int frontend_serve(Frontend *frontend)
 
         r = loop_watch(frontend->loop, hypervisor_event_fd(frontend->hypervisor), events_ready,
                        frontend);
+        if (r >= 0) {
+                if (frontend->is_shared)
+                        sd_notify(0, "READY=1");
+                frontend->is_serving = true;
+                /* What waited in the server before we bound its events. */
+                r = ioreq_serve(&frontend->ioreq);
+        }
         if (r < 0)
-                return r;
-        if (frontend->is_shared)
-                sd_notify(0, "READY=1");
-        frontend->is_serving = true;
-        /* What waited in the server before we bound its events. */
-        r = ioreq_serve(&frontend->ioreq);
+                hypervisor_failed(frontend, r);
         return r < 0 ? r : 0;
 }
 

@@ -231,6 +231,16 @@ static int privileges_drop(const Job *job, Frontend *frontend)
         return r;
 }
 
+/* Who ends the loop has said why, if it is not just over. */
+static int events_handle(const Job *job, Loop *loop)
+{
+        int r = loop_run(loop), code;
+
+        if (r < 0 && sd_event_get_exit_code(loop_event(loop), &code) < 0)
+                log_error_errno(&job->log, r, "cannot wait for events: %m");
+        return r;
+}
+
 static int serve(Job *job)
 {
         _cleanup_(loop_freep) Loop *loop = NULL;
@@ -247,14 +257,19 @@ static int serve(Job *job)
         r = loop_new(&loop);
         if (r >= 0)
                 r = loop_watchdog_start(loop);
-        if (r < 0)
+        if (r < 0) {
+                log_error_errno(&job->log, r, "cannot make an event loop: %m");
                 return r;
+        }
         parts.loop = loop;
         r = frontend_new(&parts, &frontend);
-        if (r >= 0)
-                r = signals_handle(loop_event(loop), frontend);
         if (r < 0)
                 return r;
+        r = signals_handle(loop_event(loop), frontend);
+        if (r < 0) {
+                log_error_errno(&job->log, r, "cannot handle signals: %m");
+                return r;
+        }
 
         r = privileges_drop(job, frontend);
         if (r < 0)
@@ -267,7 +282,7 @@ static int serve(Job *job)
                 r = reload_receive(&reload, loop_event(loop), job->reload);
         if (r >= 0)
                 r = frontend_serve(frontend);
-        return r < 0 ? r : loop_run(loop);
+        return r < 0 ? r : events_handle(job, loop);
 }
 
 /* Returns an exit status. */

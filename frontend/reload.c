@@ -133,7 +133,11 @@ static int message_ready(sd_event_source *source _unused_, int fd, uint32_t even
 
 int reload_receive(Reload *reload, sd_event *event, int fd)
 {
-        return sd_event_add_io(event, NULL, fd, EPOLLIN, message_ready, reload);
+        int r = sd_event_add_io(event, NULL, fd, EPOLLIN, message_ready, reload);
+
+        if (r < 0)
+                log_error_errno(reload->log, r, "cannot listen for reloads: %m");
+        return r;
 }
 
 static int message_send(int fd, char kind, const char *text, const int *fds, size_t n_fds)
@@ -184,11 +188,13 @@ static int end_send(int fd)
                 return -errno;
         r = message_send(fd, RELOAD_END, "", &ends[1], 1);
         close(ends[1]);
-        if (r >= 0)
+        if (r >= 0) {
                 r = poll(&(struct pollfd){ .fd = ends[0], .events = POLLIN }, 1,
                          ANSWER_TIMEOUT_S * 1000);
+                r = r == 0 ? -ETIMEDOUT : r < 0 ? -errno : 0;
+        }
         close(ends[0]);
-        return r == 0 ? -ETIMEDOUT : r < 0 ? r : 0;
+        return r;
 }
 
 static int messages_send(int fd, int rundir, const DeviceList *list)
