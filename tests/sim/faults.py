@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Makes each call of a program to another's code fail once, and sees how it gets over that.
+
+Which calls there are is read from the program itself; which of them a scenario reaches, from a
+trace of it. tests/faults has the rest: what can fail, and how.
+"""
+
+import errno
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+TABLES = Path(__file__).resolve().parents[1] / "faults"
+
+# What of all else our programs call has no failure to be tested, and why.
+HARMLESS = {
+    "it cannot fail": """
+        __errno_location __isoc99_sscanf __stack_chk_fail clock_gettime free getenv getopt_long
+        malloc_trim memchr memcmp memcpy memset optarg optind qsort sigaddset sigemptyset
+        sigprocmask snprintf stderr strchr strcmp strcpy strlen strsep vsnprintf
+        sd_event_exit sd_event_get_exit_code sd_event_get_fd sd_event_get_state sd_event_now
+        sd_event_ref sd_event_source_disable_unref sd_event_source_get_enabled
+        sd_event_source_get_event sd_event_source_set_time sd_event_source_set_time_relative
+        sd_event_unref seccomp_release setuid grant_table_close hypervisor_call_unbind
+        hypervisor_close hypervisor_event_fd hypervisor_kick_unbind hypervisor_n_vcpus
+        hypervisor_notify_probe hypervisor_request_take""",
+    "nothing could be done about it": "close munmap",
+    "faults.c calls it": "abort getpid sd_event_source_get_io_fd syscall",
+    "it tells people, or systemd, who are on their own without": """
+        fprintf puts sd_journal_sendv_with_location sd_notify sd_notifyf""",
+}
+OF_THE_COMPILER = re.compile(
+    r"^(__asan|__ubsan|__sanitizer|__cxa|__gmon|_ITM|__libc_start|_GLOBAL)|^__\w+_chk$")
+# Calls that cannot fail as others of the same function can, by both functions' names, and why.
+SAFE = {
+    ("write", "notify_kick"): "an eventfd that takes no more has a kick that waits",
+    ("fstat64", "file_has"): "the frontend's own file is open, and in memory",
+}
+CALL = re.compile(r"^ *[0-9a-f]+:\s+(?:call|bl)\s+[0-9a-f]+ <__wrap_(\w+)>$")
+ADDRESS = re.compile(r"^ *([0-9a-f]+):\s")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A call, by where it returns to."""
+
+    offset: int
+    function: str  # that is called
+    caller: str
+    place: str  # in the source
+
+    @property
+    def is_safe(self):
+        """Whether it cannot fail."""
+        return (self.function, self.caller) in SAFE
+
+    def __str__(self):
+        return f"{self.function}() in {self.caller}() at {self.place}"
+
+
+def message_of(function):
+    """What is said of its failure."""
+    table = "".join(path.read_text() for path in TABLES.glob("*.def"))
+    found = re.search(rf"^FAULT_\w+\({function}, (\w+)\)", table, re.MULTILINE)
+    return os.strerror(getattr(errno, found.group(1)) if found else errno.ENOSPC)
+
+
+def output(*command, text=None):
+    """What a program prints."""
+    return subprocess.run(command, check=True, capture_output=True, text=True, input=text).stdout
+
+
+class FaultyProgram:
+    """A program of tests/faults."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @cached_property
+    def sites(self):
+        """All its calls that can fail, by offset."""
+        lines = output("objdump", "-d", "--no-show-raw-insn", self.path).splitlines()
+        found = {int(ADDRESS.match(after).group(1), 16): call.group(1)
+                 for line, after in zip(lines, lines[1:], strict=False)
+                 if (call := CALL.match(line)) and ADDRESS.match(after)}
+        places = output("addr2line", "-s", "-f", "-e", self.path,
+                        text="".join(f"{offset - 1:#x}\n" for offset in found)).splitlines()
+        return {offset: Site(offset, name, caller, place.partition(" ")[0])
+                for (offset, name), caller, place
+                in zip(found.items(), places[::2], places[1::2], strict=True)}
+
+    def unknown(self):
+        """What it calls of which nobody has said whether it can fail."""
+        names = {line.split()[-1].partition("@")[0] for line in
+                 output("nm", "-D", "--undefined-only", self.path).splitlines()}
+        known = set(" ".join(HARMLESS.values()).split()) | set(
+            re.findall(r" __wrap_(\w+)$", output("nm", self.path), re.MULTILINE))
+        return sorted(name for name in names - known if not OF_THE_COMPILER.match(name))
+
+
+class Trace:
+    """What calls the processes of one run make, and which of them fails, if any does."""
+
+    def __init__(self, path, site=None, count=1):
+        self._path = path
+        self._fault = f"{site.offset:x}:{count}" if site else None
+
+    def environment(self):
+        """For the next process: only one call fails."""
+        environment = {"XEN_VIRTIO_FAULT_TRACE": str(self._path)}
+        if self._fault and not self.failed_in():
+            environment["XEN_VIRTIO_FAULT"] = self._fault
+        return environment
+
+    def _lines(self):
+        return self._path.read_text().splitlines() if os.path.exists(self._path) else []
+
+    def failed_in(self):
+        """The process in which the call has failed, or None."""
+        return next((int(line.partition("!")[2]) for line in self._lines() if "!" in line), None)
+
+    def counts(self):
+        """How often each call was made, by offset."""
+        counts = {}
+        for line in self._lines():
+            offset = int(line.split()[0], 16)
+            counts[offset] = counts.get(offset, 0) + 1
+        return counts

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Each call of the frontend to another's code fails once: nothing crashes, hangs, leaks or is lost.
+
+The process goes on, or it ends with its status and a message that names what failed, and the next
+one goes on. The guest's data is right in either case. Ordinarily the first call from each place
+fails, in the first scenario that has it; with XEN_VIRTIO_LONG=1 the second and the last one of each
+scenario, too.
+"""
+
+import os
+
+import pytest
+
+from conftest import builds
+from sim.fault_scenarios import PROGRAM, SCENARIOS, Run, at_work
+from sim.faults import FaultyProgram, message_of
+
+PARTS = 8  # in which the calls are gone through, so that two processes can
+LONG = os.environ.get("XEN_VIRTIO_LONG") == "1"
+# Of all calls there are, so many have to be reached.
+REACHED_MIN = 0.95
+# What only the orchestrator calls of the library that it shares with the frontend.
+OF_OTHERS = {"counters_read", "small_file_replace"}
+
+
+@pytest.fixture(scope="module")
+def program():
+    """The sanitized one, in which each call shows who makes it."""
+    return FaultyProgram(builds()[1].path / PROGRAM)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """Each scenario without a fault: how often each call was made, and what was open then."""
+    runs = {}
+    for scenario in SCENARIOS:
+        run = start(tmp_path_factory, builds()[1], scenario)
+        opened = run.descriptors()
+        assert run.finish() == []
+        runs[scenario] = run.trace.counts(), opened
+    return runs
+
+
+def start(factory, build, scenario, *fault):
+    """Runs a scenario."""
+    directory = factory.mktemp(scenario.__name__)
+    directory.chmod(0o755)  # for a frontend that is nobody's
+    run = Run(build, directory, *fault)
+    try:
+        scenario(run)
+    except BaseException:
+        run.finish()
+        raise
+    return run
+
+
+def plan(program, clean, part):
+    """Which calls fail: (scenario, offset, how manieth)."""
+    for offset in list(program.sites)[part::PARTS]:
+        scenarios = [scenario for scenario, (counts, _) in clean.items() if offset in counts]
+        if program.sites[offset].is_safe:
+            continue
+        for scenario in scenarios if LONG else scenarios[:1]:
+            count = clean[scenario][0][offset]
+            for number in sorted({1, min(2, count), count}) if LONG else (1,):
+                yield scenario, offset, number
+
+
+def complaints(program, factory, opened, scenario, offset, number):
+    """What goes wrong when that call fails."""
+    site = program.sites[offset]
+    try:
+        run = start(factory, builds()[1], scenario, site, number)
+    except (AssertionError, TimeoutError) as error:
+        return [str(error)]
+    found = []
+    if more := run.descriptors() - opened:
+        found.append(f"leaves open: {dict(more)}")
+    found += run.finish()
+    if number == 1 and not run.trace.failed_in():
+        found.append("was not reached")
+    if (end := run.end()) and not 1 <= end[1].count(message_of(site.function)) <= 2:
+        found.append(f"ends with {end[0]} and says: {end[1]}")
+    return found
+
+
+def test_all_functions_are_known(program):
+    """Whether each function that is called can fail has been said."""
+    assert program.unknown() == []
+
+
+def test_most_calls_are_reached(program, clean):
+    """Switching a timer is no call that could fail; only those of descriptors are traced."""
+    reached = set().union(*(counts for counts, _ in clean.values()))
+    missed = [str(site) for offset, site in program.sites.items()
+              if offset not in reached and site.caller not in OF_OTHERS and
+              site.function != "sd_event_source_set_enabled"]
+    assert len(reached) >= REACHED_MIN * (len(reached) + len(missed)), missed
+
+
+def test_filter_of_system_calls(tmp_path_factory):
+    """Sanitized builds have none."""
+    plain = FaultyProgram(builds()[0].path / PROGRAM)
+    sites = [site for site in plain.sites.values() if site.function.startswith("seccomp_")]
+    assert sites
+    for site in sites:
+        run = start(tmp_path_factory, builds()[0], at_work, site)
+        status, said = run.end()
+        assert (status, said.count("cannot give up privileges: Cannot allocate memory")) == (75, 1)
+        assert run.finish() == []
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_fault(program, clean, tmp_path_factory, part):
+    """No call hurts when it fails."""
+    problems = []
+    for scenario, offset, number in plan(program, clean, part):
+        _, opened = clean[scenario]
+        found = complaints(program, tmp_path_factory, opened, scenario, offset, number)
+        problems += [f"{scenario.__name__}, call {number} of {program.sites[offset]}: {what}"
+                     for what in found]
+    assert not problems, "\n".join(problems)
