@@ -147,8 +147,13 @@ static void session_ready(void *userdata, const VhostOffer *offer)
                          offer->n_queues, (unsigned long long)offer->features,
                          memory_way_describe(offer->way));
         if (!device->ready) {
+                r = device_files_set_status(&device->files, STATUS_READY);
+                if (r < 0) {
+                        log_error_errno(&device->log, r, "cannot say that the device is ready: %m");
+                        device_fail(device, r);
+                        return;
+                }
                 device->ready = true;
-                device_files_set_status(&device->files, STATUS_READY);
                 device->ops->ready(device->userdata);
         }
         device_offer_apply(device);
@@ -433,8 +438,9 @@ int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device
                 .domid = parts->name->domid,
         };
 
-        device_files_set_status(&device->files, "");
-        r = parts_open(device, parts->probe);
+        r = device_files_set_status(&device->files, "");
+        if (r >= 0)
+                r = parts_open(device, parts->probe);
         if (r < 0) {
                 *files = device_files_steal(&device->files);
                 device_free(device);

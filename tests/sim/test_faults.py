@@ -74,7 +74,7 @@ def complaints(program, factory, opened, scenario, offset, number):
     except (AssertionError, TimeoutError) as error:
         return [str(error)]
     found = []
-    if more := run.descriptors() - opened:
+    if not run.service.ended and (more := run.descriptors() - opened):
         found.append(f"leaves open: {dict(more)}")
     found += run.finish()
     if number == 1 and not run.trace.failed_in():
