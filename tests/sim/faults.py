@@ -20,7 +20,7 @@ HARMLESS = {
     "it cannot fail": """
         __errno_location __isoc99_sscanf __stack_chk_fail clock_gettime free getenv getopt_long
         malloc_trim memchr memcmp memcpy memset optarg optind qsort sigaddset sigemptyset
-        sigprocmask snprintf stderr strchr strcmp strcpy strlen strsep vsnprintf
+        sigprocmask snprintf stderr strchr strcmp strcpy strlen strncmp strsep vsnprintf
         sd_event_exit sd_event_get_exit_code sd_event_get_fd sd_event_get_state sd_event_now
         sd_event_ref sd_event_source_disable_unref sd_event_source_get_enabled
         sd_event_source_get_event sd_event_source_set_time sd_event_source_set_time_relative
@@ -37,6 +37,7 @@ OF_THE_COMPILER = re.compile(
 # Calls that cannot fail as others of the same function can, by both functions' names, and why.
 SAFE = {
     ("write", "notify_kick"): "an eventfd that takes no more has a kick that waits",
+    ("fcntl64", "region_mark"): "the descriptor is open, and the number a signal's",
     ("fstat64", "file_has"): "the frontend's own file is open, and in memory",
 }
 CALL = re.compile(r"^ *[0-9a-f]+:\s+(?:call|bl)\s+[0-9a-f]+ <__wrap_(\w+)>$")
