@@ -18,6 +18,8 @@ static bool is_stopping(const Device *device)
         return state == VHOST_SESSION_STOPPING || state == VHOST_SESSION_DRAINING;
 }
 
+/* Also of a driver that starts over before it was up: it may have seen what is no longer offered.
+ */
 static void driver_reset(Device *device)
 {
         device->start_held = false;
@@ -150,12 +152,8 @@ static MmioResult write_carry_out(Device *device, const MmioAccess *access)
 {
         const VirtioEvent event =
                 virtio_mmio_write(device->mmio, access->offset, access->size, access->data);
-        MmioResult result = event_handle(device, event);
+        const MmioResult result = event_handle(device, event);
 
-        /* A driver that starts over before it was up may have seen what is no longer offered. */
-        if (access->offset == VIRTIO_MMIO_STATUS && device->mmio->device.status == 0 &&
-            event.type == VIRTIO_EVENT_NONE)
-                device_offer_apply(device);
         return write_waits(device, access) ? MMIO_WAIT : result;
 }
 

@@ -122,14 +122,14 @@ void virtio_break(VirtioDevice *device)
 
 static VirtioEvent device_reset(VirtioDevice *device)
 {
-        const bool ran = device->status & VIRTIO_STATUS_DRIVER_OK;
+        const bool was_new = device->status == 0;
 
         device->status = 0;
         device->driver_features = 0;
         device->interrupt_status = 0;
         device->interrupts_unseen = 0;
         memset(device->queues, 0, sizeof(device->queues));
-        return (VirtioEvent){ .type = ran ? VIRTIO_EVENT_RESET : VIRTIO_EVENT_NONE };
+        return (VirtioEvent){ .type = was_new ? VIRTIO_EVENT_NONE : VIRTIO_EVENT_RESET };
 }
 
 /*

@@ -93,7 +93,7 @@ typedef struct VirtioDevice {
 typedef enum VirtioEventType {
         VIRTIO_EVENT_NONE,
         VIRTIO_EVENT_START,        /* DRIVER_OK was set: start the rings that are ready */
-        VIRTIO_EVENT_RESET,        /* status 0 after DRIVER_OK: stop all rings */
+        VIRTIO_EVENT_RESET,        /* status 0, and it was not: stop all rings, if any run */
         VIRTIO_EVENT_QUEUE_STOP,   /* queue: ready was cleared or it was reset, after DRIVER_OK */
         VIRTIO_EVENT_QUEUE_START,  /* queue: was reset, and is ready again: start its ring */
         VIRTIO_EVENT_NOTIFY,       /* queue: there is something in it */

@@ -77,8 +77,7 @@ static VirtioEvent write_status(VirtioDevice *device, uint8_t value)
                 device->interrupts_unseen = 0;
                 for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
                         device->queues[i] = (VirtioQueue){ 0 };
-                return (VirtioEvent){ .type = before & DRIVER_OK ? VIRTIO_EVENT_RESET
-                                                                 : VIRTIO_EVENT_NONE };
+                return (VirtioEvent){ .type = before ? VIRTIO_EVENT_RESET : VIRTIO_EVENT_NONE };
         }
         device->status |= value & (ACKNOWLEDGE | DRIVER | FAILED);
         if ((value & FEATURES_OK) && features_fit(device))

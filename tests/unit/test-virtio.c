@@ -71,7 +71,7 @@ static uint8_t status_oracle(uint8_t before, uint8_t value, bool features_good)
 static VirtioEventType event_oracle(uint8_t before, uint8_t value, uint8_t after)
 {
         if (value == 0)
-                return before & DRIVER_OK ? VIRTIO_EVENT_RESET : VIRTIO_EVENT_NONE;
+                return before ? VIRTIO_EVENT_RESET : VIRTIO_EVENT_NONE;
         if (!(value & DRIVER_OK) || (before & DRIVER_OK))
                 return VIRTIO_EVENT_NONE;
         return after & NEEDS_RESET ? VIRTIO_EVENT_BROKEN : VIRTIO_EVENT_START;
@@ -134,7 +134,7 @@ static void check_write(VirtioDevice *device, uint8_t value, uint8_t last, bool 
         good &= !(after & ~before & NEEDS_RESET) || event == VIRTIO_EVENT_BROKEN;
         good &= event != VIRTIO_EVENT_BROKEN || (after & NEEDS_RESET);
         good &= event != VIRTIO_EVENT_START || (!*started && virtio_is_running(device));
-        good &= event != VIRTIO_EVENT_RESET || (after == 0 && (before & DRIVER_OK));
+        good &= (event == VIRTIO_EVENT_RESET) == (after == 0 && before != 0);
         good &= value != last || event == VIRTIO_EVENT_NONE || event == VIRTIO_EVENT_BROKEN;
         *started = (*started || event == VIRTIO_EVENT_START) && event != VIRTIO_EVENT_RESET;
         good &= *started == virtio_is_running(device);
