@@ -432,21 +432,6 @@ static void single_done(void *userdata, const VhostUserPayload *payload _unused_
         rings->done(rings->userdata);
 }
 
-void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done)
-{
-        VhostClient *client = rings->negotiation->client;
-
-        rings->done = done;
-        rings->queue = queue;
-        if (queue >= queues_served(rings)) {
-                vhost_barrier(client, single_done, rings);
-                return;
-        }
-        vhost_set_vring_num(client, queue, rings->device->queues[queue].size);
-        ring_send(rings, queue, base_new(rings));
-        vhost_barrier(client, single_started, rings);
-}
-
 /* The driver takes back what it has granted: until then the backend has to unmap the ring. */
 static void single_stopped(void *userdata, const VhostUserPayload *payload _unused_)
 {
@@ -468,16 +453,32 @@ static void single_stopped(void *userdata, const VhostUserPayload *payload _unus
                 vhost_barrier(negotiation->client, single_done, rings);
 }
 
-void vhost_ring_stop(VhostRings *rings, uint16_t queue, VhostRingsDone done)
+/* Begins with one queue. One that no backend serves is always stopped. Returns whether one does. */
+static bool single_begin(VhostRings *rings, uint16_t queue, VhostRingsDone done)
+{
+        rings->done = done;
+        rings->queue = queue;
+        if (queue < queues_served(rings))
+                return true;
+        vhost_barrier(rings->negotiation->client, single_stopped, rings);
+        return false;
+}
+
+void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done)
 {
         VhostClient *client = rings->negotiation->client;
 
-        rings->done = done;
-        rings->queue = queue;
-        if (queue >= queues_served(rings)) {
-                vhost_barrier(client, single_stopped, rings);
+        if (!single_begin(rings, queue, done))
                 return;
-        }
+        vhost_set_vring_num(client, queue, rings->device->queues[queue].size);
+        ring_send(rings, queue, base_new(rings));
+        vhost_barrier(client, single_started, rings);
+}
+
+void vhost_ring_stop(VhostRings *rings, uint16_t queue, VhostRingsDone done)
+{
+        if (!single_begin(rings, queue, done))
+                return;
         ring_disable(rings, queue);
-        vhost_get_vring_base(client, queue, single_stopped, rings);
+        vhost_get_vring_base(rings->negotiation->client, queue, single_stopped, rings);
 }
