@@ -18,9 +18,13 @@ ssize_t small_file_read_at(int dirfd, const char *name, char *text, size_t size)
 
 /*
  * Writes length bytes to a temporary file in the folder dirfd that then takes the name, so that no
- * reader finds half of it. Returns 0 or a negative errno; -ENAMETOOLONG for a name of more than
- * SMALL_FILE_NAME_MAX bytes.
+ * reader finds half of it. Everybody may read it, whatever the umask is: systemd complains about
+ * units of which that is not true, and the rest is no secret. Returns 0 or a negative errno;
+ * -ENAMETOOLONG for a name of more than SMALL_FILE_NAME_MAX bytes.
  */
 int small_file_replace(int dirfd, const char *name, const char *text, size_t length) _warn_unused_;
+
+/* Removes it, if it is there, and what a replacement that was cut short has left. As above. */
+int small_file_remove(int dirfd, const char *name) _warn_unused_;
 
 #define SMALL_FILE_NAME_MAX 32

@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 #include "common/device-name.h"
+#include "common/macros.h"
+#include "common/small-file.h"
 
 #define FILE_NAME "50-device.conf"
-#define NEW_NAME  ".50-device.conf.new"
 
 void dropin_append_quoted(GString *out, const char *word)
 {
@@ -95,28 +96,6 @@ static bool file_has(int dirfd, const char *text)
                memcmp(found, text, length) == 0;
 }
 
-static int file_write(int dirfd, const char *text)
-{
-        size_t length = strlen(text);
-        _cleanup_fd_ int fd = -1;
-        ssize_t written;
-
-        fd = openat(dirfd, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
-        /* Whatever the umask is: systemd complains about files that not everybody can read. */
-        if (fchmod(fd, 0644) < 0)
-                return -errno;
-        written = write(fd, text, length);
-        if (written < 0)
-                return -errno;
-        if ((size_t)written != length)
-                return -ENOSPC;
-        if (renameat(dirfd, NEW_NAME, dirfd, FILE_NAME) < 0)
-                return -errno;
-        return 0;
-}
-
 /* Makes systemd look at the unit folder again; see the head of dropin.h. */
 static int folder_touch(int dirfd)
 {
@@ -142,7 +121,7 @@ int dropin_write(int dirfd, const char *unit, const char *text)
                 return -errno;
         if (file_has(fd, text))
                 return 0;
-        r = file_write(fd, text);
+        r = small_file_replace(fd, FILE_NAME, text, strlen(text));
         if (r < 0)
                 return r;
         return folder_touch(dirfd);
@@ -152,15 +131,15 @@ int dropin_remove(int dirfd, const char *unit)
 {
         char folder[DEVICE_UNIT_MAX + 2];
         _cleanup_fd_ int fd = -1;
+        int r;
 
         snprintf(folder, sizeof(folder), "%s.d", unit);
         fd = openat(dirfd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return errno == ENOENT ? 0 : -errno;
-        if (unlinkat(fd, NEW_NAME, 0) < 0 && errno != ENOENT)
-                return -errno;
-        if (unlinkat(fd, FILE_NAME, 0) < 0 && errno != ENOENT)
-                return -errno;
+        r = small_file_remove(fd, FILE_NAME);
+        if (r < 0)
+                return r;
         if (unlinkat(dirfd, folder, AT_REMOVEDIR) < 0)
                 return -errno;
         return folder_touch(dirfd);

@@ -7,6 +7,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SIZE 100
 
@@ -71,6 +72,28 @@ static void test_replaces(Fixture *fixture, gconstpointer data _unused_)
         g_assert_cmpint(small_file_read_at(fixture->dirfd, "file", back, SIZE), ==, 5);
 }
 
+static void test_mode(Fixture *fixture, gconstpointer data _unused_)
+{
+        const mode_t mask = umask(0077);
+        struct stat status;
+
+        g_assert_cmpint(small_file_replace(fixture->dirfd, "file", "text", 4), ==, 0);
+        g_assert_cmpint(fstatat(fixture->dirfd, "file", &status, AT_SYMLINK_NOFOLLOW), ==, 0);
+        g_assert_cmpuint(status.st_mode & 07777, ==, 0644);
+        umask(mask);
+}
+
+/* With what is left of a replacement that was cut short. */
+static void test_remove(Fixture *fixture, gconstpointer data _unused_)
+{
+        g_assert_cmpint(small_file_remove(fixture->dirfd, "file"), ==, 0);
+        g_assert_cmpint(small_file_replace(fixture->dirfd, "file", "text", 4), ==, 0);
+        g_assert_cmpint(symlinkat("nowhere", fixture->dirfd, ".file.new"), ==, 0);
+        g_assert_cmpint(small_file_remove(fixture->dirfd, "file"), ==, 0);
+        for (int i = 0; i < 2; i++)
+                g_assert_cmpint(unlinkat(fixture->dirfd, i == 0 ? "file" : ".file.new", 0), <, 0);
+}
+
 static void test_refuses(Fixture *fixture, gconstpointer data _unused_)
 {
         g_autofree char *longest = g_strnfill(SMALL_FILE_NAME_MAX, 'n');
@@ -93,6 +116,8 @@ int main(int argc, char *argv[])
         add("/small-file/sizes", test_sizes);
         add("/small-file/offset", test_offset);
         add("/small-file/replaces", test_replaces);
+        add("/small-file/mode", test_mode);
+        add("/small-file/remove", test_remove);
         add("/small-file/refuses", test_refuses);
         return g_test_run();
 }
