@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from sim import process
 from sim.xen import DEADLINE
 
 GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE = 1, 2, 3, 5
@@ -47,14 +48,11 @@ class Program:
 
     def kill(self):
         """Ends it as a crash would."""
-        self.process.kill()
-        self.process.wait()
+        process.kill(self.process)
 
     def stop(self):
         """Ends it properly, so that what it has written is complete."""
-        if self.process.returncode is None:
-            self.process.terminate()
-            self.process.wait(DEADLINE)
+        process.end(self.process)
 
 
 class StorageDaemon(Program):

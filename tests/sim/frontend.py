@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 
+from sim import process
 from sim.xen import DEADLINE
 
 # A sanitizer's report ends the program with a status that nothing else uses.
@@ -84,19 +85,11 @@ class Frontend:
 
     def kill(self):
         """Ends it as a crash would."""
-        self.process.kill()
-        self.process.wait(DEADLINE)
+        process.kill(self.process)
 
     def stop(self):
         """Ends it as systemd does, unless it has been ended. Fails if it did anything wrong."""
-        if self.process.returncode is None:
-            self.process.terminate()
-        try:
-            status = self.process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            status = "SIGTERM ignored"
+        status = process.end(self.process)
         self._ready.close()
         assert status in self._good_ends, f"frontend ends with {status}:\n{self.log}"
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+from sim import process
 from sim.frontend import SANITIZERS
 from sim.xen import DEADLINE
 
@@ -66,18 +67,11 @@ class ReferenceBackend:
 
     def kill(self):
         """Ends it as a crash would."""
-        self.process.kill()
-        self.process.wait(DEADLINE)
+        process.kill(self.process)
 
     def stop(self):
         """Ends it, unless it has been ended. Fails if anything was illegal, or went wrong."""
-        if self.process.returncode is None:
-            self.process.terminate()
-        try:
-            status = self.process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            status = "SIGTERM ignored"
+        status = process.end(self.process)
         assert not self.illegal, f"the frontend broke the protocol: {self.illegal}"
         assert status in (self._expected, -signal.SIGKILL), \
             f"the backend ends with {status}: {self.log}"
