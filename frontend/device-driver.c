@@ -4,6 +4,31 @@
 
 #include <string.h>
 
+static unsigned int queues_ready(const VirtioDevice *device)
+{
+        unsigned int n = 0;
+
+        for (uint16_t queue = 0; queue < device->n_queues; queue++)
+                n += device->queues[queue].ready;
+        return n;
+}
+
+bool device_start_put_off(Device *device)
+{
+        const uint64_t now = loop_now();
+        uint64_t wait = 0;
+
+        if (!device->state->progress.begun)
+                wait = start_limit_take(&device->start_limit, now,
+                                        queues_ready(&device->mmio->device));
+        if (wait == 0)
+                return false;
+        if (log_limit_permit(&device->driver_limit, now))
+                log_warning(&device->log, "the driver starts the device too often");
+        loop_timer_start(device->start, wait);
+        return true;
+}
+
 static void driver_started(Device *device)
 {
         device->request_logged = false;

@@ -14,6 +14,7 @@
 #include "frontend/device.h"
 #include "frontend/kernel-notify.h"
 #include "frontend/notify.h"
+#include "frontend/start-limit.h"
 #include "frontend/vhost-session.h"
 #include "frontend/virtio-mmio.h"
 
@@ -37,6 +38,8 @@ struct Device {
         VhostSession *session;
         VhostOffer offer; /* the latest; the driver sees it from its next reset on */
         sd_event_source *hold, *quieten;
+        sd_event_source *start; /* of rings, when it is put off */
+        StartLimit start_limit;
 
         bool answering;      /* the driver's accesses are answered, no longer held */
         bool selecting;      /* the configuration space waits for what the driver has selected */
@@ -58,6 +61,13 @@ void device_offer_apply(Device *device);
 
 /* Starts the rings, or goes on with them, where the driver wants that and the backend can. */
 void device_rings_start(Device *device);
+
+/*
+ * Whether a driver that starts its device over and over has its backend left in peace for now: then
+ * device_rings_start() is called again when it is time, and nobody waits for that. Where an earlier
+ * backend has begun, it is not the driver's doing.
+ */
+bool device_start_put_off(Device *device);
 
 /*
  * The driver waits for the backend, but no longer than DEVICE_HOLD_USEC from the first time that

@@ -77,12 +77,20 @@ void device_rings_start(Device *device)
                 device_break(device, refusal);
                 return;
         }
+        if (device_start_put_off(device))
+                return;
         r = vhost_session_start(device->session);
         if (r < 0) {
                 log_info(&device->log,
                          "no descriptor for grants is left: the next process or reload has more");
                 device_fail(device, r);
         }
+}
+
+static int start_due(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        device_rings_start(userdata);
+        return 0;
 }
 
 /* What has been begun is finished first. */
@@ -406,7 +414,10 @@ static int parts_open(Device *device, const NotifyProbe *probe)
         r = loop_timer_new(device->loop, hold_elapsed, device, &device->hold);
         if (r < 0)
                 return r;
-        return loop_timer_new(device->loop, quiet_elapsed, device, &device->quieten);
+        r = loop_timer_new(device->loop, quiet_elapsed, device, &device->quieten);
+        if (r < 0)
+                return r;
+        return loop_timer_new(device->loop, start_due, device, &device->start);
 }
 
 int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device)
@@ -459,6 +470,7 @@ Device *device_free(Device *device)
                 return NULL;
         sd_event_source_disable_unref(device->hold);
         sd_event_source_disable_unref(device->quieten);
+        sd_event_source_disable_unref(device->start);
         kernel_notify_stop(&device->kernel_notify);
         vhost_session_free(device->session);
         notify_free(device->notify);
