@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from sim.backend import (F_CONFIG, F_MQ, F_REPLY_ACK, F_RESET_DEVICE, F_STATUS, GET_CONFIG,
+from sim.backend import (F_BACKEND_REQ, F_CONFIG, F_INFLIGHT, F_MQ, F_REPLY_ACK, F_RESET_DEVICE,
+                         F_STATUS, GET_CONFIG,
                          GET_FEATURES, GET_PROTOCOL_FEATURES, GET_QUEUE_NUM, GET_STATUS,
                          GET_VRING_BASE, PROTOCOL_FEATURES_BIT, RESET_DEVICE, SET_FEATURES,
                          SET_MEM_TABLE, SET_OWNER, SET_PROTOCOL_FEATURES, SET_STATUS,
@@ -117,3 +118,20 @@ def test_a_backend_without_protocol_features(machine):
     machine.disk().start()
     assert backend.connection.requests()[:2] == [GET_FEATURES, SET_OWNER]
     assert SET_VRING_ENABLE not in backend.connection.requests()
+
+
+@pytest.mark.parametrize("bit", [F_MQ, F_REPLY_ACK, F_CONFIG, F_STATUS, F_RESET_DEVICE,
+                                 F_INFLIGHT, F_BACKEND_REQ],
+                         ids=["mq", "reply-ack", "config", "status", "reset-device", "inflight",
+                              "backend-req"])
+def test_a_backend_that_lacks_one_thing(machine, bit):
+    """None of what is optional is needed; what is not offered is not acknowledged."""
+    backend = machine.scripted_backend()
+    backend.protocol_features = (F_MQ | F_REPLY_ACK | F_CONFIG | F_STATUS | F_RESET_DEVICE |
+                                 F_INFLIGHT | F_BACKEND_REQ) & ~bit
+    machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    disk.notify()
+    backend.wait_for(lambda: backend.connection.take_kicks(), "kick")
+    assert backend.acknowledged == backend.protocol_features
+    disk.reset()
