@@ -201,13 +201,15 @@ void backend_plan_clear(BackendPlan *plan)
 }
 
 int backend_prepare(const DeviceSpec *spec, int order, const Configuration *configuration,
-                    char **ret_dropin, char **ret_message)
+                    char **ret_dropin, RestartPolicy *ret_restart, char **ret_message)
 {
         _cleanup_(backend_plan_clear) BackendPlan plan;
         int r;
 
         r = backend_plan(spec, order, configuration, &plan, ret_message);
-        if (r >= 0)
-                *ret_dropin = dropin_format(&plan.dropin);
-        return r;
+        if (r < 0)
+                return r;
+        *ret_dropin = dropin_format(&plan.dropin);
+        *ret_restart = plan.choice.profile->restart;
+        return 0;
 }

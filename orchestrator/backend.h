@@ -31,6 +31,7 @@ void backend_plan_clear(BackendPlan *plan);
  */
 int backend_check_program(const Profile *profile, char **ret_message) _warn_unused_;
 
-/* backend_plan(), and the text of the unit's drop-in. */
+/* backend_plan(), the text of the unit's drop-in, and when it is to be tried again. */
 int backend_prepare(const DeviceSpec *spec, int order, const Configuration *configuration,
-                    char **ret_dropin, char **ret_message) _warn_unused_;
+                    char **ret_dropin, RestartPolicy *ret_restart,
+                    char **ret_message) _warn_unused_;

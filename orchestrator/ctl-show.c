@@ -30,6 +30,12 @@ static void print_state(const DeviceReport *report, bool color)
         printf("%13s: %s\n", "State", shown);
         if (report->problem && *report->problem != '\0')
                 print_line("Problem", "%s", report->problem);
+        if (report->retry_msec > 0)
+                print_line("Next try", "in %" PRIu64 ".%" PRIu64 " s", report->retry_msec / 1000,
+                           report->retry_msec % 1000 / 100);
+        if (report->outdated)
+                print_line("Configuration", "differs from what the backend was started with; "
+                                            "takes a restart of it");
 }
 
 static void print_counters(const DeviceReport *report)

@@ -54,14 +54,28 @@ static void device_answer(Device *device)
         device->xenbus = XENBUS_INIT_WAIT;
 }
 
+bool device_unit_may_start(const Device *device, Restart *restart)
+{
+        uint64_t after = 0;
+
+        if (restart->failures > 0)
+                after = start_budget_take(device->services->starts, clock_now_usec());
+        if (after > 0)
+                restart->not_before = after;
+        return after == 0;
+}
+
 static void device_start_backend(Device *device)
 {
         const DeviceServices *services = device->services;
         g_autofree char *text = NULL, *message = NULL;
+        Restart *restart = &device->backend_restart;
         int r;
 
+        if (!device_unit_may_start(device, restart))
+                return;
         r = backend_prepare(device->spec, services->order(services->userdata, device),
-                            services->configuration, &text, &message);
+                            services->configuration, &text, &restart->policy, &message);
         if (r >= 0) {
                 r = dropin_write(services->unitdir, unit_name(device->backend), text);
                 if (r < 0)
@@ -69,12 +83,28 @@ static void device_start_backend(Device *device)
                                                   strerror(-r));
         }
         if (r < 0) {
-                restart_note_failure(&device->backend_restart, clock_now_usec(), g_random_int());
+                restart_note_failure(restart, clock_now_usec(), g_random_int());
                 device_fail(device, r, message);
                 return;
         }
+        device->outdated = false;
         run_state_remove_socket(services->rundir, device->instance);
         unit_start(device->backend);
+}
+
+void device_compare_backend(Device *device)
+{
+        const DeviceServices *services = device->services;
+        g_autofree char *text = NULL, *message = NULL;
+        RestartPolicy policy;
+        int r;
+
+        if (!device->spec || !device->claimed || unit_phase(device->backend) != UNIT_UP)
+                return;
+        r = backend_prepare(device->spec, services->order(services->userdata, device),
+                            services->configuration, &text, &policy, &message);
+        device->outdated =
+                r < 0 || !dropin_has(services->unitdir, unit_name(device->backend), text);
 }
 
 static void device_stop(Device *device)

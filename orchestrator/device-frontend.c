@@ -49,7 +49,9 @@ void device_frontend_observe(Device *device)
         if (!device_follow_phase(device, device_frontend_phase(device), &device->frontend_phase,
                                  restart))
                 return;
-        if (!member || !shared_member_ended_with_all(member))
+        if (!member)
+                device_unit_note_end(device->frontend, restart);
+        else if (!shared_member_ended_with_all(member))
                 restart_note_failure(restart, clock_now_usec(), g_random_int());
         end = member ? shared_member_describe_end(member) : unit_describe_end(device->frontend);
         device_note_end(device, "frontend", end,
@@ -62,6 +64,8 @@ void device_frontend_start(Device *device)
         g_autofree char *text = NULL;
         int r;
 
+        if (!device_unit_may_start(device, &device->frontend_restart))
+                return;
         if (!device->member) {
                 unit_start(device->frontend);
                 return;

@@ -39,6 +39,7 @@ struct Device {
         uint64_t seen_usec;
         bool introduced; /* "seen" was logged */
         bool answered;   /* the frontend has been READY=1 since it was claimed or adopted */
+        bool outdated;   /* the backend would be started otherwise now */
         char *error;     /* what the node "error" says */
         LogLimit refusals;
 };
@@ -75,6 +76,9 @@ void device_observe(Device *device);
 
 void device_execute(Device *device, Action action);
 
+/* Compares what the backend was started with with what the configuration says by now. */
+void device_compare_backend(Device *device);
+
 /* Takes the range, and writes down that it is ours. Returns 0 or a negative errno. */
 int device_claim_take(Device *device) _warn_unused_;
 
@@ -86,6 +90,15 @@ void device_claim_release(Device *device);
  * come up again, but not at once.
  */
 bool device_follow_phase(const Device *device, UnitPhase now, UnitPhase *phase, Restart *restart);
+
+/* Settles when a unit that has gone down by itself is tried again. */
+void device_unit_note_end(const Unit *unit, Restart *restart);
+
+/*
+ * Whether what has failed may be started again now, as far as other devices leave room for that. If
+ * not, its time is put off.
+ */
+bool device_unit_may_start(const Device *device, Restart *restart);
 
 /* Says that a process has gone down by itself. */
 void device_note_end(Device *device, const char *role, const char *end, const char *unit);

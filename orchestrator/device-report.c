@@ -21,6 +21,8 @@ const ReportField report_fields[] = {
         FIELD("ioreq-server", 'u', server),
         FIELD("frontend", 's', frontend),
         FIELD("mapped-kib", 't', memory_kib),
+        FIELD("outdated", 'u', outdated),
+        FIELD("retry-msec", 't', retry_msec),
         FIELD("backend-restarts", 'u', backend_restarts),
         FIELD("frontend-restarts", 'u', frontend_restarts),
         FIELD("requests", 't', counters.requests),

@@ -25,6 +25,9 @@ typedef struct DeviceReport {
         uint32_t server;     /* IOREQ server */
         uint64_t base;       /* guest address of its registers */
         uint64_t memory_kib; /* of the guest that a backend may map; 0 if it maps grants only */
+        uint32_t outdated; /* 1: the configuration is another one than the backend was started with
+                            */
+        uint64_t retry_msec; /* until what has failed is tried again; 0: nothing waits for that */
         uint32_t backend_restarts, frontend_restarts; /* since this xen-virtiod has known it */
         Counters counters; /* the frontend's, 0 as long as there are none */
 } DeviceReport;

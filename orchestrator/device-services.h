@@ -9,6 +9,7 @@
 #include "orchestrator/configuration.h"
 #include "orchestrator/histogram.h"
 #include "orchestrator/shared-frontend.h"
+#include "orchestrator/start-budget.h"
 #include "orchestrator/store.h"
 #include "orchestrator/units.h"
 
@@ -24,6 +25,7 @@ typedef struct DeviceServices {
         int rundir;                   /* RUN_DIRECTORY */
         int unitdir;                  /* DROPIN_UNIT_DIRECTORY */
         Histogram *claim_times;
+        StartBudget *starts;
 
         /* Asks for device_reconcile(), after device_update() if the nodes have to be read again. */
         void (*enqueue)(void *userdata, Device *device, bool read);

@@ -92,6 +92,14 @@ void device_note_end(Device *device, const char *role, const char *end, const ch
         device_fail(device, 0, text);
 }
 
+void device_unit_note_end(const Unit *unit, Restart *restart)
+{
+        if (unit_end_is_refusal(unit))
+                restart_note_refusal(restart, clock_now_usec(), g_random_int());
+        else
+                restart_note_failure(restart, clock_now_usec(), g_random_int());
+}
+
 static void device_observe_backend(Device *device)
 {
         g_autofree char *end = NULL;
@@ -99,7 +107,7 @@ static void device_observe_backend(Device *device)
         if (!device_follow_phase(device, unit_phase(device->backend), &device->backend_phase,
                                  &device->backend_restart))
                 return;
-        restart_note_failure(&device->backend_restart, clock_now_usec(), g_random_int());
+        device_unit_note_end(device->backend, &device->backend_restart);
         end = unit_describe_end(device->backend);
         device_note_end(device, "backend", end, unit_name(device->backend));
 }
@@ -218,10 +226,23 @@ uint32_t device_type(const Device *device)
 
 void device_retry(Device *device)
 {
+        device_compare_backend(device);
         if (device->state != DEVICE_FAILED)
                 return;
         restart_forget(&device->backend_restart);
         device_enqueue(device, false);
+}
+
+static uint64_t device_retry_msec(const Device *device)
+{
+        const uint64_t now = clock_now_usec();
+        uint64_t after = device->claimed ? 0 : device->claim_restart.not_before;
+
+        if (device->claimed && device->backend_phase == UNIT_DOWN)
+                after = device->backend_restart.not_before;
+        if (device->claimed && device->frontend_phase == UNIT_DOWN)
+                after = MAX(after, device->frontend_restart.not_before);
+        return after > now ? (after - now) / USEC_PER_MSEC : 0;
 }
 
 void device_describe(const Device *device, DeviceReport *ret_report)
@@ -240,6 +261,8 @@ void device_describe(const Device *device, DeviceReport *ret_report)
                 .server = device->launch.server,
                 .memory_kib = device->launch.grant_usage ? 0 : device->launch.memory_kib,
                 .problem = device->error,
+                .outdated = device->outdated,
+                .retry_msec = device_retry_msec(device),
                 .backend_restarts = device->backend_restart.n_ends,
                 .frontend = device_frontend_instance(device),
                 .frontend_restarts = device_frontend_restarts(device),

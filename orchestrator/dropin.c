@@ -127,6 +127,16 @@ int dropin_write(int dirfd, const char *unit, const char *text)
         return folder_touch(dirfd);
 }
 
+bool dropin_has(int dirfd, const char *unit, const char *text)
+{
+        char folder[DEVICE_UNIT_MAX + 2];
+        _cleanup_fd_ int fd = -1;
+
+        snprintf(folder, sizeof(folder), "%s.d", unit);
+        fd = openat(dirfd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        return fd >= 0 && file_has(fd, text);
+}
+
 int dropin_remove(int dirfd, const char *unit)
 {
         char folder[DEVICE_UNIT_MAX + 2];

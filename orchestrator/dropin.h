@@ -56,5 +56,8 @@ char *dropin_format(const Dropin *dropin);
  */
 int dropin_write(int dirfd, const char *unit, const char *text) _warn_unused_;
 
+/* Whether the unit has a drop-in with this text. */
+bool dropin_has(int dirfd, const char *unit, const char *text);
+
 /* Removes it and its folder, if they are there. Returns 0 or a negative errno. */
 int dropin_remove(int dirfd, const char *unit);

@@ -30,6 +30,7 @@ struct Manager {
         uint64_t list_seen_usec; /* when it was last said that there may be others */
 
         Histogram claim_times;
+        StartBudget starts;
         bool settled;   /* the devices that were there at the start have been read */
         bool ready;     /* and looked at */
         bool sweep_due; /* those that have a shared frontend are known */
@@ -428,6 +429,7 @@ int manager_new(sd_event *event, Manager **ret_manager)
         manager->services = (DeviceServices){
                 .event = event,
                 .claim_times = &manager->claim_times,
+                .starts = &manager->starts,
                 .enqueue = manager_enqueue,
                 .order = manager_order,
                 .holder = manager_holder,

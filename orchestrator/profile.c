@@ -13,9 +13,11 @@
 #include "orchestrator/config-file.h"
 #include "orchestrator/device-options.h"
 #include "orchestrator/device-variables.h"
+#include "orchestrator/restart-policy.h"
 
 #define SECTION_BACKEND "Backend"
 #define SECTION_OPTIONS "Options"
+#define SECTION_RESTART "Restart"
 #define KEY_TYPE        0 /* in the table of keys */
 
 /* The keys' parsers return -EINVAL with a reason, without file and position. */
@@ -145,7 +147,8 @@ static int check_sections(Parser *parser)
                 const ConfigSection *section = sections->pdata[i];
 
                 if (strcmp(section->name, SECTION_BACKEND) != 0 &&
-                    strcmp(section->name, SECTION_OPTIONS) != 0)
+                    strcmp(section->name, SECTION_OPTIONS) != 0 &&
+                    strcmp(section->name, SECTION_RESTART) != 0)
                         return refuse(parser, section->at, section->name, "unknown section");
         }
         return 0;
@@ -220,6 +223,25 @@ static int read_option(Parser *parser, const ConfigEntry *entry)
         return 0;
 }
 
+static int read_restart(Parser *parser, const ConfigSection *section)
+{
+        RestartPolicy *policy = &parser->profile->restart;
+
+        for (unsigned int i = 0; i < section->entries->len; i++) {
+                const ConfigEntry *entry = section->entries->pdata[i];
+                g_autofree char *reason = NULL;
+
+                if (!restart_policy_has(entry->key))
+                        return refuse(parser, entry->key_at, entry->key, "unknown key");
+                if (restart_policy_set(policy, entry->key, entry->value, &reason) < 0)
+                        return refuse(parser, entry->value_at, entry->key, reason);
+        }
+        if (policy->delay_max_usec != 0 && policy->delay_max_usec < policy->delay_usec)
+                return refuse(parser, section->at, section->name,
+                              "MaxDelaySec is less than DelaySec");
+        return 0;
+}
+
 /* Tries the variables of each word, so that mistakes show at once. */
 static int check_words(Parser *parser, const ConfigSection *backend, size_t key)
 {
@@ -239,6 +261,7 @@ static int read_file(Parser *parser)
 {
         const ConfigSection *backend = config_file_find(parser->file, SECTION_BACKEND);
         const ConfigSection *options = config_file_find(parser->file, SECTION_OPTIONS);
+        const ConfigSection *restart = config_file_find(parser->file, SECTION_RESTART);
         int r;
 
         r = check_sections(parser);
@@ -257,6 +280,8 @@ static int read_file(Parser *parser)
                 r = read_option(parser, options->entries->pdata[i]);
         for (size_t i = 0; i < ARRAY_SIZE(keys) && r >= 0; i++)
                 r = keys[i].words ? check_words(parser, backend, i) : 0;
+        if (r >= 0 && restart)
+                r = read_restart(parser, restart);
         return r;
 }
 

@@ -12,6 +12,11 @@
  *   ReadOnlyPaths=
  *   Environment=NAME=value
  *
+ *   [Restart]                              when a backend that ends is tried again, in seconds
+ *   DelaySec=0.1                           doubled each time, up to
+ *   MaxDelaySec=60
+ *   HealthySec=60                          after so long it begins with DelaySec again
+ *
  *   [Options]                              keys that guest files may or have to set: %{shared_dir}
  *   shared_dir=required
  *   cache=default auto                     what follows may have variables, and may be empty
@@ -21,6 +26,7 @@
 
 #include "common/memory-choice.h"
 #include "orchestrator/position.h"
+#include "orchestrator/restart.h"
 
 #define PROFILE_OPTIONS_MAX 32
 
@@ -43,6 +49,7 @@ typedef struct Profile {
         char **read_write_paths;
         char **read_only_paths;
         char **environment;
+        RestartPolicy restart;
         ProfileOption options[PROFILE_OPTIONS_MAX];
         unsigned int n_options;
 } Profile;

@@ -6,8 +6,13 @@
 
 #define JITTER_PERCENT 20
 
-/* RESTART_DELAY_MIN_USEC doubled so often is beyond RESTART_DELAY_MAX_USEC. */
-#define DOUBLINGS_MAX 10
+/* So often doubled the shortest delay is beyond the longest one. */
+#define DOUBLINGS_MAX 20
+
+static uint64_t or_usual(uint64_t usec, uint64_t usual)
+{
+        return usec != 0 ? usec : usual;
+}
 
 void restart_note_healthy(Restart *restart, uint64_t now_usec)
 {
@@ -16,22 +21,33 @@ void restart_note_healthy(Restart *restart, uint64_t now_usec)
 
 void restart_note_failure(Restart *restart, uint64_t now_usec, uint32_t random)
 {
-        uint64_t delay = RESTART_DELAY_MAX_USEC;
+        const RestartPolicy *policy = &restart->policy;
+        const uint64_t least = or_usual(policy->delay_usec, RESTART_DELAY_MIN_USEC);
+        const uint64_t most = or_usual(policy->delay_max_usec, RESTART_DELAY_MAX_USEC);
+        uint64_t delay = most;
 
         if (restart->healthy_since != 0 &&
-            now_usec - restart->healthy_since >= RESTART_HEALTHY_USEC)
+            now_usec - restart->healthy_since >=
+                    or_usual(policy->healthy_usec, RESTART_HEALTHY_USEC))
                 restart->failures = 0;
         restart->healthy_since = 0;
 
         if (restart->failures < DOUBLINGS_MAX)
-                delay = RESTART_DELAY_MIN_USEC << restart->failures;
-        if (delay > RESTART_DELAY_MAX_USEC)
-                delay = RESTART_DELAY_MAX_USEC;
+                delay = least << restart->failures;
+        if (delay > most)
+                delay = most;
         delay += delay * (random % (JITTER_PERCENT * 1000 + 1)) / (100 * 1000);
 
         restart->failures++;
         restart->n_ends++;
         restart->not_before = now_usec + delay;
+}
+
+void restart_note_refusal(Restart *restart, uint64_t now_usec, uint32_t random)
+{
+        restart->healthy_since = 0;
+        restart->failures = DOUBLINGS_MAX;
+        restart_note_failure(restart, now_usec, random);
 }
 
 void restart_forget(Restart *restart)

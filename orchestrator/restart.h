@@ -18,8 +18,16 @@
 #define RESTART_DELAY_MAX_USEC (60 * USEC_PER_SEC)
 #define RESTART_HEALTHY_USEC   (60 * USEC_PER_SEC)
 
+/* The times above, if one is not to be what is usual; 0: it is. Microseconds. */
+typedef struct RestartPolicy {
+        uint64_t delay_usec;     /* after the first failure */
+        uint64_t delay_max_usec; /* never less than delay_usec */
+        uint64_t healthy_usec;
+} RestartPolicy;
+
 /* All zero is the start: nothing failed, try at once. */
 typedef struct Restart {
+        RestartPolicy policy;   /* its owner's to write */
         unsigned int failures;  /* in a row */
         uint64_t healthy_since; /* 0: not healthy */
         uint64_t not_before;    /* when the next try may start */
@@ -32,6 +40,12 @@ void restart_note_healthy(Restart *restart, uint64_t now_usec);
 
 /* It failed. random is any number; the same one gives the same delay. */
 void restart_note_failure(Restart *restart, uint64_t now_usec, uint32_t random);
+
+/*
+ * It has said that it will fail again as long as nothing about it is changed. There is no way to
+ * know of all that may be changed, so it is tried again nevertheless, as seldom as may be.
+ */
+void restart_note_refusal(Restart *restart, uint64_t now_usec, uint32_t random);
 
 /* The past is forgotten: the next try may start at once. */
 void restart_forget(Restart *restart);

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <signal.h>
 #include <string.h>
+#include <sysexits.h>
 
 UnitPhase unit_phase_parse(const char *active_state)
 {
@@ -27,6 +28,12 @@ UnitPhase unit_phase_parse(const char *active_state)
                         return states[i].phase;
         }
         return UNIT_DOWN;
+}
+
+bool unit_status_is_refusal(const UnitStatus *status)
+{
+        return !status->refusal && status->exit_code == CLD_EXITED &&
+               (status->exit_status == EX_USAGE || status->exit_status == EX_CONFIG);
 }
 
 char *unit_status_describe(const UnitStatus *status)

@@ -18,6 +18,9 @@ typedef struct UnitStatus {
 /* The phase for systemd's ActiveState. Words that it may learn yet count as down. */
 UnitPhase unit_phase_parse(const char *active_state);
 
+/* Whether its process has said by its exit status (sysexits.h) that to try again is of no use. */
+bool unit_status_is_refusal(const UnitStatus *status);
+
 /*
  * Says why the unit is down, as the end of a sentence that begins with its role: "exited with
  * status 1", "was killed by signal 9 (KILL)". The caller frees it.

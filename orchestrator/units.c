@@ -208,6 +208,11 @@ ReloadPhase unit_reload_phase(const Unit *unit)
         return unit->reload;
 }
 
+bool unit_end_is_refusal(const Unit *unit)
+{
+        return unit_status_is_refusal(&unit->status);
+}
+
 char *unit_describe_end(const Unit *unit)
 {
         return unit_status_describe(&unit->status);

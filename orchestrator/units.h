@@ -56,5 +56,8 @@ typedef enum ReloadPhase {
 void unit_reload(Unit *unit);
 ReloadPhase unit_reload_phase(const Unit *unit);
 
+/* Whether the unit is down as unit_status_is_refusal() says it. */
+bool unit_end_is_refusal(const Unit *unit);
+
 /* Why the unit is down, as unit_status_describe() says it. The caller frees it. */
 char *unit_describe_end(const Unit *unit);

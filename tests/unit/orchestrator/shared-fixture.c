@@ -141,6 +141,11 @@ void units_stop_other(Units *all G_GNUC_UNUSED, const char *name)
         g_assert_cmpstr(name, ==, "xen-virtio-5-shared.slice");
 }
 
+bool unit_end_is_refusal(const Unit *unit G_GNUC_UNUSED)
+{
+        return false;
+}
+
 char *unit_describe_end(const Unit *unit G_GNUC_UNUSED)
 {
         return g_strdup("was killed");
@@ -296,6 +301,7 @@ void fixture_set_up(Fixture *fixture, const void *data)
                 .unitdir = folder_open(fixture, "units"),
                 .configuration = configuration_load(fixture->root, on_problem, NULL),
                 .claim_times = &fixture->claim_times,
+                .starts = &fixture->starts,
                 .enqueue = on_enqueue,
                 .order = on_order,
                 .holder = on_holder,

@@ -52,6 +52,7 @@ typedef struct Fixture {
         Claims claims;
         DeviceServices services;
         Histogram claim_times;
+        StartBudget starts;
         Device *devices[N_DEVICES];
         bool scheduled;
 } Fixture;

@@ -76,23 +76,25 @@ static void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
 
 static void check_refused(const Fixture *fixture, int expected, const char *message_expected)
 {
+        RestartPolicy policy;
         g_autofree char *text = NULL, *message = NULL;
 
-        g_assert_cmpint(
-                backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &message), ==,
-                expected);
+        g_assert_cmpint(backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &policy,
+                                        &message),
+                        ==, expected);
         g_assert_null(text);
         g_assert_cmpstr(message, ==, message_expected);
 }
 
 static void test_drop_in(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
+        RestartPolicy policy;
         g_autofree char *text = NULL, *message = NULL, *path = NULL, *qemu = NULL;
         g_autofree char *expected = NULL;
 
-        g_assert_cmpint(
-                backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &message), ==,
-                0);
+        g_assert_cmpint(backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &policy,
+                                        &message),
+                        ==, 0);
         path = g_strconcat(fixture->folder, "/a, b\\\"50%%'\\\\.img", NULL);
         qemu = g_strconcat(fixture->folder, "/a,, b\\\"50%%'\\\\.img", NULL);
         expected = g_strdup_printf(
@@ -120,14 +122,15 @@ static void test_drop_in(Fixture *fixture, const void *data G_GNUC_UNUSED)
 /* An image with a usual name is bound, and so is a program that lies apart. */
 static void test_bound(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
+        RestartPolicy policy;
         g_autofree char *text = NULL, *message = NULL, *image = NULL, *expected = NULL;
 
         image = g_build_filename(fixture->folder, "image", NULL);
         g_assert_cmpint(symlink("/bin/true", image), ==, 0);
         fixture->spec.disk_path = image;
-        g_assert_cmpint(
-                backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &message), ==,
-                0);
+        g_assert_cmpint(backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &policy,
+                                        &message),
+                        ==, 0);
         g_unlink(image);
         expected = g_strdup_printf("\nBindPaths=\"%s\"\n", image);
         g_assert_nonnull(strstr(text, expected));
@@ -136,12 +139,13 @@ static void test_bound(Fixture *fixture, const void *data G_GNUC_UNUSED)
 /* The backend of a read-only disk cannot write to it, though the profile says so. */
 static void test_read_only(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
+        RestartPolicy policy;
         g_autofree char *text = NULL, *message = NULL;
 
         fixture->spec.disk_readonly = true;
-        g_assert_cmpint(
-                backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &message), ==,
-                0);
+        g_assert_cmpint(backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &policy,
+                                        &message),
+                        ==, 0);
         g_assert_nonnull(strstr(text, "\"ro=on\" \"w=off\""));
         g_assert_nonnull(strstr(text, "\nReadWritePaths=\"/var/tmp\"\nReadOnlyPaths=\"/"));
 }
@@ -149,11 +153,12 @@ static void test_read_only(Fixture *fixture, const void *data G_GNUC_UNUSED)
 /* An adapter of the host's, as backends of i2c and gpio devices have. */
 static void test_character_device(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
+        RestartPolicy policy;
         g_autofree char *text = NULL, *message = NULL;
 
-        g_assert_cmpint(
-                backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &message), ==,
-                0);
+        g_assert_cmpint(backend_prepare(&fixture->spec, 0, &fixture->configuration, &text, &policy,
+                                        &message),
+                        ==, 0);
         g_assert_nonnull(strstr(text, "\nReadWritePaths=\"/dev/null\"\n"));
         g_assert_nonnull(strstr(text, "\nDeviceAllow=\"/dev/null\" rw\n"));
 }

@@ -276,6 +276,7 @@ static const struct {
 static void test_bad(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+                RestartPolicy policy;
                 g_autofree char *message = NULL, *dropin = NULL, *expected = NULL;
                 const char *rest = bad[i].message + (*bad[i].message == '@');
                 int r;
@@ -283,7 +284,7 @@ static void test_bad(Fixture *fixture, const void *data G_GNUC_UNUSED)
                 put_guest(fixture, bad[i].text);
                 fixture->spec.device_id = bad[i].device_id;
                 r = backend_prepare(&fixture->spec, bad[i].order, fixture->configuration, &dropin,
-                                    &message);
+                                    &policy, &message);
                 expected = g_strconcat(
                         *bad[i].message == '@' ? fixture->root : "",
                         *bad[i].message == '@' ? SYSCONFDIR "/guests/guest.conf" : "", rest, NULL);
@@ -317,12 +318,13 @@ static void test_bad_profiles(Fixture *fixture, const void *data G_GNUC_UNUSED)
                 g_auto(GStrv) parts = g_strsplit(cases[i].message, "@", 2);
                 g_autofree char *tail = g_strjoinv(fixture->root, parts);
                 g_autofree char *expected = g_strconcat(fixture->root, tail, NULL);
+                RestartPolicy policy;
                 g_autofree char *message = NULL, *dropin = NULL;
 
                 put_guest(fixture, cases[i].text);
                 fixture->spec.device_id = cases[i].device_id;
                 g_assert_cmpint(backend_prepare(&fixture->spec, 0, fixture->configuration, &dropin,
-                                                &message),
+                                                &policy, &message),
                                 <, 0);
                 g_assert_null(dropin);
                 g_assert_cmpstr(message, ==, expected);
@@ -334,13 +336,14 @@ static void test_odd_files(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         g_autofree char *path = g_strconcat(fixture->root, SYSCONFDIR "/guests/guest.conf", NULL);
         g_autofree char *large = g_strnfill(64 * 1024 + 1, '#');
+        RestartPolicy policy;
         g_autofree char *message = NULL, *dropin = NULL, *expected = NULL;
 
         put_guest(fixture, large);
         expected = g_strdup_printf("%s: File too large", path);
-        g_assert_cmpint(
-                backend_prepare(&fixture->spec, 0, fixture->configuration, &dropin, &message), ==,
-                -EFBIG);
+        g_assert_cmpint(backend_prepare(&fixture->spec, 0, fixture->configuration, &dropin, &policy,
+                                        &message),
+                        ==, -EFBIG);
         g_assert_cmpstr(message, ==, expected);
         g_free(message);
         g_free(expected);
@@ -348,9 +351,9 @@ static void test_odd_files(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_unlink(path);
         g_assert_cmpint(mkfifo(path, 0600), ==, 0);
         expected = g_strdup_printf("%s: Invalid argument", path);
-        g_assert_cmpint(
-                backend_prepare(&fixture->spec, 0, fixture->configuration, &dropin, &message), ==,
-                -EINVAL);
+        g_assert_cmpint(backend_prepare(&fixture->spec, 0, fixture->configuration, &dropin, &policy,
+                                        &message),
+                        ==, -EINVAL);
         g_assert_cmpstr(message, ==, expected);
 }
 

@@ -125,6 +125,11 @@ void units_stop_other(Units *units G_GNUC_UNUSED, const char *name G_GNUC_UNUSED
         g_assert_not_reached();
 }
 
+bool unit_end_is_refusal(const Unit *unit G_GNUC_UNUSED)
+{
+        return false;
+}
+
 char *unit_describe_end(const Unit *unit G_GNUC_UNUSED)
 {
         return g_strdup("ended");
@@ -144,6 +149,7 @@ typedef struct Fixture {
         Units units;
         DeviceServices services;
         Histogram claim_times;
+        StartBudget starts;
         Device *devices[2]; /* a network card and a file system */
         Device *queued;     /* the last one that asked for a look */
 } Fixture;
@@ -235,6 +241,7 @@ static void fixture_set_up(Fixture *fixture, const void *data)
                 .unitdir = folder_open(fixture, "units"),
                 .configuration = configuration_load(fixture->root, on_problem, NULL),
                 .claim_times = &fixture->claim_times,
+                .starts = &fixture->starts,
                 .enqueue = on_enqueue,
                 .order = on_order,
                 .holder = on_holder,
@@ -367,6 +374,61 @@ static void test_reload(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpstr(next, ==, "\"/bin/true\" \"new\" \"02:00:00:00:00:02\"");
 }
 
+static bool is_outdated(const Fixture *fixture)
+{
+        DeviceReport report;
+
+        device_describe(fixture->devices[0], &report);
+        return report.outdated;
+}
+
+/* Only what the backend would be started with counts, and until it is. */
+static void test_outdated(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        reload(fixture);
+        g_assert_false(is_outdated(fixture));
+        put_guest(fixture, "[net]\nmac=02:00:00:00:00:02\n");
+        g_assert_false(is_outdated(fixture));
+        reload(fixture);
+        g_assert_true(is_outdated(fixture));
+        put_guest(fixture, "[net]\nmac=02:00:00:00:00:01\n");
+        reload(fixture);
+        g_assert_false(is_outdated(fixture));
+        put_guest(fixture, "[net]\nmac=nonsense\n");
+        reload(fixture);
+        g_assert_true(is_outdated(fixture));
+
+        put_guest(fixture, "[net]\nmac=02:00:00:00:00:02\n");
+        unit_end(backend(fixture, 0));
+        g_assert_true(device_reconcile(fixture->devices[0]));
+        device_retry(fixture->devices[0]);
+        g_assert_true(device_reconcile(fixture->devices[0]));
+        g_assert_false(is_outdated(fixture));
+}
+
+/* What has failed waits until all devices together have failed less; nothing else does. */
+static void test_budget(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        Device *device = fixture->devices[0];
+        uint64_t after = 0;
+        DeviceReport report;
+
+        unit_end(backend(fixture, 0));
+        g_assert_true(device_reconcile(device));
+        g_usleep(130 * USEC_PER_MSEC);
+        fixture->starts.full_usec = clock_now_usec() + 3600 * USEC_PER_SEC;
+        after = start_budget_take(&fixture->starts, clock_now_usec());
+        g_assert_true(device_reconcile(device));
+        g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 1);
+        device_describe(device, &report);
+        g_assert_cmpuint(report.retry_msec, <=, (after - clock_now_usec()) / USEC_PER_MSEC + 1);
+        g_assert_cmpuint(report.retry_msec, >, 3500 * 1000);
+
+        device_retry(device);
+        g_assert_true(device_reconcile(device));
+        g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 2);
+}
+
 /* An end that was ordered is no failure, and what comes next is as the configuration is by then. */
 static void test_restart(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
@@ -405,5 +467,7 @@ int main(int argc, char **argv)
         ADD("/device/mistake", test_mistake, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndirr=/srv\n");
         ADD("/device/reload", test_reload, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
         ADD("/device/restart", test_restart, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
+        ADD("/device/outdated", test_outdated, "[net]\nmac=02:00:00:00:00:01\n");
+        ADD("/device/budget", test_budget, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
         return g_test_run();
 }

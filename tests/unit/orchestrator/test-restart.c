@@ -20,6 +20,45 @@ static void test_schedule(void)
         }
 }
 
+/* A profile's own times, each for itself. */
+static void test_policy(void)
+{
+        static const unsigned int seconds[] = { 2, 4, 5, 5 };
+        Restart restart = { .policy = { 2 * USEC_PER_SEC, 5 * USEC_PER_SEC, USEC_PER_SEC } };
+        Restart longer = { .policy = { .delay_max_usec = 3600 * USEC_PER_SEC } };
+        uint64_t now = 5 * USEC_PER_SEC;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(seconds); i++) {
+                restart_note_failure(&restart, now, JITTER_NONE);
+                g_assert_cmpuint(restart.not_before - now, ==, seconds[i] * USEC_PER_SEC);
+        }
+        restart_note_healthy(&restart, now);
+        restart_note_failure(&restart, now + USEC_PER_SEC - 1, JITTER_NONE);
+        g_assert_cmpuint(restart.not_before - now, ==, 6 * USEC_PER_SEC - 1);
+        restart_note_healthy(&restart, now);
+        restart_note_failure(&restart, now + USEC_PER_SEC, JITTER_NONE);
+        g_assert_cmpuint(restart.not_before - now, ==, 3 * USEC_PER_SEC);
+
+        for (unsigned int i = 0; i < 100; i++)
+                restart_note_failure(&longer, now, JITTER_NONE);
+        g_assert_cmpuint(longer.not_before - now, ==, 3600 * USEC_PER_SEC);
+}
+
+/* What will fail again is tried as seldom as may be, but is tried; and at once when it may do. */
+static void test_refusal(void)
+{
+        Restart restart = { 0 };
+
+        restart_note_healthy(&restart, 1);
+        restart_note_refusal(&restart, 100 * USEC_PER_SEC, JITTER_NONE);
+        g_assert_cmpuint(restart.not_before, ==, 100 * USEC_PER_SEC + RESTART_DELAY_MAX_USEC);
+        g_assert_cmpuint(restart.n_ends, ==, 1);
+        restart_forget(&restart);
+        g_assert_cmpuint(restart.not_before, ==, 0);
+        restart_note_failure(&restart, 200 * USEC_PER_SEC, JITTER_NONE);
+        g_assert_cmpuint(restart.not_before, ==, 200 * USEC_PER_SEC + RESTART_DELAY_MIN_USEC);
+}
+
 static void test_jitter(void)
 {
         for (uint32_t random = 0; random < 100000; random += 7) {
@@ -116,5 +155,7 @@ int main(int argc, char **argv)
         g_test_add_func("/restart/health-forgets", test_health_forgets);
         g_test_add_func("/restart/short-health-does-not-forget", test_short_health_does_not_forget);
         g_test_add_func("/restart/order", test_order);
+        g_test_add_func("/restart/policy", test_policy);
+        g_test_add_func("/restart/refusal", test_refusal);
         return g_test_run();
 }

@@ -48,10 +48,26 @@ static void test_descriptions(void)
         }
 }
 
+static void test_refusals(void)
+{
+        UnitStatus status = { .result = "exit-code", .exit_code = CLD_EXITED };
+
+        for (status.exit_status = 0; status.exit_status < 256; status.exit_status++)
+                g_assert_cmpint(unit_status_is_refusal(&status), ==,
+                                status.exit_status == 64 || status.exit_status == 78);
+        status.exit_status = 64;
+        status.exit_code = CLD_KILLED;
+        g_assert_false(unit_status_is_refusal(&status));
+        status.exit_code = CLD_EXITED;
+        status.refusal = (char *)"no such unit";
+        g_assert_false(unit_status_is_refusal(&status));
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/unit-status/phases", test_phases);
         g_test_add_func("/unit-status/descriptions", test_descriptions);
+        g_test_add_func("/unit-status/refusals", test_refusals);
         return g_test_run();
 }

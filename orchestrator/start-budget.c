@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "orchestrator/start-budget.h"
+
+uint64_t start_budget_take(StartBudget *budget, uint64_t now_usec)
+{
+        static const uint64_t most = (START_BUDGET_BURST - 1) * START_BUDGET_INTERVAL_USEC;
+        const uint64_t full = budget->full_usec > now_usec ? budget->full_usec : now_usec;
+
+        if (full - now_usec > most)
+                return full - most;
+        budget->full_usec = full + START_BUDGET_INTERVAL_USEC;
+        return 0;
+}
