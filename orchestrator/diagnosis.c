@@ -127,8 +127,10 @@ static void examine_kernel(GArray *findings, const HostFacts *facts)
         find(findings, FINDING_OK, "kernel", NULL, "Linux %s", release);
         if (!facts->config) {
                 find(findings, FINDING_WARNING, "kernel",
-                     "install the kernel's configuration there",
-                     "how it was built is not known: no /boot/config-%s", release);
+                     "install its configuration there, or build it with CONFIG_IKCONFIG_PROC=y",
+                     "how it was built is not known: there is neither /proc/config.gz nor "
+                     "/boot/config-%s",
+                     release);
                 return;
         }
         if (!host_facts_has_option(facts, "XEN_PRIVCMD_EVENTFD"))

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,13 +45,38 @@ static char *read_version(int root)
         return g_strdup_printf("%s.%s%s", major, minor, extra ? extra : "");
 }
 
-/* Where distributions put it, and where a kernel that is told to shows it itself. */
+/* What a kernel that has it built in shows of itself; NULL if it does not, or it makes no sense. */
+static char *read_own_config(int root)
+{
+        _cleanup_fd_ int fd = openat(root, "proc/config.gz", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        g_autoptr(GZlibDecompressor) unpacker =
+                g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP);
+        g_autofree char *packed = g_malloc(FILE_LIMIT), *text = g_malloc(FILE_LIMIT + 1);
+        gsize n_packed = 0, n_read, n_text = 0;
+        GConverterResult result;
+        ssize_t n;
+
+        while (fd >= 0 && (n = read(fd, packed + n_packed, FILE_LIMIT - n_packed)) > 0)
+                n_packed += (gsize)n;
+        if (n_packed == 0)
+                return NULL;
+        result = g_converter_convert(G_CONVERTER(unpacker), packed, n_packed, text, FILE_LIMIT,
+                                     G_CONVERTER_INPUT_AT_END, &n_read, &n_text, NULL);
+        if (result != G_CONVERTER_FINISHED)
+                return NULL;
+        text[n_text] = '\0';
+        return g_steal_pointer(&text);
+}
+
+/* The kernel that runs knows best; else where distributions put it. */
 static char *read_config(int root, const char *release)
 {
         g_autofree char *boot = g_strdup_printf("boot/config-%s", release);
         g_autofree char *modules = g_strdup_printf("lib/modules/%s/config", release);
-        char *text = read_text(root, boot);
+        char *text = read_own_config(root);
 
+        if (!text)
+                text = read_text(root, boot);
         return text ? text : read_text(root, modules);
 }
 

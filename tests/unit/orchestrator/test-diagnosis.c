@@ -231,6 +231,36 @@ static void test_no_files(void)
         g_assert_false(host_facts_has_option(&facts, "A"));
 }
 
+/* "CONFIG_OWN=y", as a kernel shows it. */
+static const uint8_t packed[] = {
+        0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x73,
+        0xf6, 0xf7, 0x73, 0xf3, 0x74, 0x8f, 0xf7, 0x0f, 0xf7, 0xb3, 0xad,
+        0xe4, 0x02, 0x00, 0x90, 0xe8, 0xc7, 0xe3, 0x0d, 0x00, 0x00, 0x00,
+};
+
+/* What the kernel says of itself goes before what lies in a file, unless it makes no sense. */
+static void test_own_config(void)
+{
+        g_autofree char *folder = g_dir_make_tmp("test-diagnosis-XXXXXX", NULL);
+        g_autofree char *own = g_build_filename(folder, "proc/config.gz", NULL);
+        _cleanup_fd_ int root = open(folder, O_RDONLY | O_DIRECTORY);
+
+        write_file(folder, "boot/config-6.12.9", "CONFIG_FILE=y\n");
+        write_file(folder, "proc/config.gz", "");
+        for (size_t size = 0; size <= sizeof(packed); size++) {
+                _cleanup_(host_facts_clear) HostFacts facts = {
+                        .kernel_release = g_strdup("6.12.9"),
+                };
+                bool whole = size == sizeof(packed);
+
+                g_assert_true(g_file_set_contents(own, (const char *)packed, (gssize)size, NULL));
+                host_facts_read(root, &facts);
+                g_assert_cmpint(host_facts_has_option(&facts, "OWN"), ==, whole);
+                g_assert_cmpint(host_facts_has_option(&facts, "FILE"), ==, !whole);
+        }
+        remove_all(folder);
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
@@ -242,5 +272,6 @@ int main(int argc, char **argv)
         g_test_add_func("/diagnosis/problems", test_problems);
         g_test_add_func("/diagnosis/files", test_files);
         g_test_add_func("/diagnosis/no-files", test_no_files);
+        g_test_add_func("/diagnosis/own-config", test_own_config);
         return g_test_run();
 }
