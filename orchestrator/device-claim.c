@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "orchestrator/claim-intent.h"
 #include "orchestrator/dropin.h"
@@ -157,6 +158,37 @@ int device_claim_take(Device *device)
         r = claim_take(device);
         claim_intent_end(services->rundir, device->name.domid, base);
         return r;
+}
+
+static bool launch_is_same(const Launch *one, const Launch *other)
+{
+        char texts[2][LAUNCH_FILE_LIMIT];
+
+        return launch_format(one, texts[0], sizeof(texts[0])) > 0 &&
+               launch_format(other, texts[1], sizeof(texts[1])) > 0 &&
+               strcmp(texts[0], texts[1]) == 0;
+}
+
+void device_claim_configure(Device *device)
+{
+        const DeviceServices *services = device->services;
+        Launch launch = device->launch;
+        int r;
+
+        if (device->answered || device->member)
+                return;
+        launch.memory = MEMORY_AUTO;
+        launch.config = (LaunchConfig){ 0 };
+        launch_configure(device, &launch);
+        if (launch_is_same(&launch, &device->launch))
+                return;
+        r = run_state_create(services->rundir, device->instance, &launch);
+        if (r < 0) {
+                device_log(device, LOG_WARNING, NULL, r, "cannot write the launch file: %m");
+                return;
+        }
+        device->launch = launch;
+        device_unit_restart(device->frontend, &device->frontend_restart);
 }
 
 /* Our record goes before Xen's: a number in it that is free again may be another device's. */

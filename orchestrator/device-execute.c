@@ -88,6 +88,7 @@ static void device_start_backend(Device *device)
                 return;
         }
         device->outdated = false;
+        device_claim_configure(device);
         run_state_remove_socket(services->rundir, device->instance);
         unit_start(device->backend);
 }

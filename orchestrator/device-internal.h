@@ -82,6 +82,12 @@ void device_compare_backend(Device *device);
 /* Takes the range, and writes down that it is ours. Returns 0 or a negative errno. */
 int device_claim_take(Device *device) _warn_unused_;
 
+/*
+ * Has the frontend know what the configuration says by now, as long as no driver can have seen what
+ * it said before: a mistake in it may have been mended.
+ */
+void device_claim_configure(Device *device);
+
 /* Gives the range back and removes all files; what fails is logged. */
 void device_claim_release(Device *device);
 

@@ -272,9 +272,9 @@ static void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_free(fixture->root);
 }
 
-static Unit *backend(const Fixture *fixture, unsigned int devid)
+static Unit *unit_find(const Fixture *fixture, const char *role, unsigned int devid)
 {
-        g_autofree char *name = g_strdup_printf("xen-virtio-backend@5-virtio-%u.service", devid);
+        g_autofree char *name = g_strdup_printf("xen-virtio-%s@5-virtio-%u.service", role, devid);
 
         for (unsigned int i = 0; i < fixture->units.list->len; i++) {
                 Unit *unit = fixture->units.list->pdata[i];
@@ -283,6 +283,16 @@ static Unit *backend(const Fixture *fixture, unsigned int devid)
                         return unit;
         }
         g_assert_not_reached();
+}
+
+static Unit *backend(const Fixture *fixture, unsigned int devid)
+{
+        return unit_find(fixture, "backend", devid);
+}
+
+static Unit *frontend(const Fixture *fixture, unsigned int devid)
+{
+        return unit_find(fixture, "frontend", devid);
 }
 
 /* The command that the backend's drop-in has. */
@@ -339,6 +349,9 @@ static void test_mistake(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_true(fixture->queued == fixture->devices[1]);
         g_assert_true(device_reconcile(fixture->devices[1]));
         g_assert_cmpuint(backend(fixture, 1)->n_starts, ==, 1);
+        unit_end(frontend(fixture, 1));
+        g_assert_true(device_reconcile(fixture->devices[1]));
+        g_assert_true(device_reconcile(fixture->devices[1]));
         g_assert_cmpint(device_state(fixture->devices[1]), ==, DEVICE_READY);
         g_assert_null(fixture->store.errors[1]);
         started = command(fixture, 1);
@@ -380,6 +393,27 @@ static bool is_outdated(const Fixture *fixture)
 
         device_describe(fixture->devices[0], &report);
         return report.outdated;
+}
+
+/* A guest file that is mended before the backend has answered counts for the frontend, too. */
+static void test_mended(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        Device *device = fixture->devices[0];
+
+        g_assert_cmpint(device_state(device), ==, DEVICE_FAILED);
+        g_assert_false(launch_has(fixture, "5-virtio-0", "\nNET_MAC="));
+        g_assert_cmpint(unit_phase(frontend(fixture, 0)), ==, UNIT_UP);
+
+        put_guest(fixture, "[net]\nmac=02:00:00:00:00:07\n");
+        reload(fixture);
+        g_assert_true(device_reconcile(device));
+        g_assert_true(launch_has(fixture, "5-virtio-0", "\nNET_MAC=02:00:00:00:00:07\n"));
+        g_assert_cmpint(unit_phase(frontend(fixture, 0)), ==, UNIT_STOPPING);
+        unit_end(frontend(fixture, 0));
+        g_assert_true(device_reconcile(device));
+        g_assert_true(device_reconcile(device));
+        g_assert_cmpint(device_state(device), ==, DEVICE_READY);
+        g_assert_cmpuint(frontend(fixture, 0)->n_starts, ==, 2);
 }
 
 /* Only what the backend would be started with counts, and until it is. */
@@ -469,5 +503,6 @@ int main(int argc, char **argv)
         ADD("/device/restart", test_restart, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
         ADD("/device/outdated", test_outdated, "[net]\nmac=02:00:00:00:00:01\n");
         ADD("/device/budget", test_budget, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
+        ADD("/device/mended", test_mended, "[net]\nmac=none\n");
         return g_test_run();
 }
