@@ -43,15 +43,20 @@ uint32_t device_id_parse(const char *text)
 int device_id_parse_xl(const char *text, uint32_t *ret_id)
 {
         const size_t length = strlen(XL_PREFIX);
-        char hexadecimal[sizeof("0xffffffff")];
+        char prefixed[24];
         uint64_t id;
-        int r;
+        int n;
 
         if (strncmp(text, XL_PREFIX, length) != 0)
                 return -EINVAL;
-        r = snprintf(hexadecimal, sizeof(hexadecimal), "0x%s", text + length);
-        if ((size_t)r >= sizeof(hexadecimal) ||
-            parse_unsigned(hexadecimal, DEVICE_ID_MAX, &id) < 0 || id == 0)
+        text += length;
+        if (*text == '\0') {
+                *ret_id = 0;
+                return 0;
+        }
+        n = snprintf(prefixed, sizeof(prefixed), "0x%s", text);
+        if ((size_t)n >= sizeof(prefixed) || parse_unsigned(prefixed, DEVICE_ID_MAX, &id) < 0 ||
+            id == 0)
                 return -ERANGE;
         *ret_id = (uint32_t)id;
         return 0;

@@ -26,7 +26,7 @@ uint32_t device_id_parse(const char *text);
 
 /*
  * Reads libxl's type string, "virtio,device1a": the id in hexadecimal digits, without a prefix.
- * Returns 0 and the id, from 1 to DEVICE_ID_MAX; -EINVAL if it is no such string; -ERANGE if it is
- * one of another id.
+ * Returns 0 and the id, from 1 to DEVICE_ID_MAX, or 0 for "virtio,device", which does not say it;
+ * -EINVAL if it is no such string; -ERANGE if it is one of another id.
  */
 int device_id_parse_xl(const char *text, uint32_t *ret_id) _warn_unused_;

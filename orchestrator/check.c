@@ -61,6 +61,21 @@ static char *device_label(const DeviceName *name)
         return g_strdup_printf("%s-%" PRIu32, device_kind_name(name->kind), name->devid);
 }
 
+/* Gives each device its type; says which ones have none, and leaves them out. */
+static void check_types(Check *check, const char *path, const GPtrArray *devices)
+{
+        for (unsigned int i = 0; i < devices->len; i++) {
+                XlDevice *device = devices->pdata[i];
+                g_autofree char *message = NULL, *label = device_label(&device->name);
+
+                if (!device->spec ||
+                    configuration_find_type(check->configuration, device->spec, &message) >= 0)
+                        continue;
+                device->problem = position_message(path, device->at, "%s: %s", label, message);
+                device->spec = device_spec_free(device->spec);
+        }
+}
+
 /* What a device of an xl.cfg would run. */
 static void check_device(Check *check, const char *path, const XlDevice *device, int order)
 {
@@ -124,6 +139,7 @@ static void check_devices(Check *check, const char *path, const GPtrArray *devic
         g_autoptr(ConfigFile) file = NULL;
         g_autofree char *message = NULL;
 
+        check_types(check, path, devices);
         for (unsigned int i = 0; i < devices->len; i++) {
                 const XlDevice *device = devices->pdata[i];
 

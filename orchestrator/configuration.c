@@ -75,19 +75,29 @@ static char *type_name(uint32_t device_id)
         return name ? g_strdup(name) : g_strdup_printf("type %" PRIu32, device_id);
 }
 
+static int find_named(const Configuration *configuration, const char *path,
+                      const ConfigEntry *entry, const Profile **ret_profile, char **ret_message)
+{
+        *ret_profile = profiles_find_name(configuration->profiles, entry->value);
+        if (*ret_profile)
+                return 0;
+        *ret_message = position_message(path, entry->value_at,
+                                        "Backend: there is no profile \"%s\"", entry->value);
+        return -ENOENT;
+}
+
 /* What "Backend=" says. */
 static int choose_named(const Configuration *configuration, const char *path,
                         const ConfigEntry *entry, uint32_t device_id, const Profile **ret_profile,
                         char **ret_message)
 {
-        const Profile *profile = profiles_find_name(configuration->profiles, entry->value);
         g_autofree char *type = type_name(device_id), *profile_type = NULL;
+        const Profile *profile;
+        int r;
 
-        if (!profile) {
-                *ret_message = position_message(
-                        path, entry->value_at, "Backend: there is no profile \"%s\"", entry->value);
-                return -ENOENT;
-        }
+        r = find_named(configuration, path, entry, &profile, ret_message);
+        if (r < 0)
+                return r;
         if (!profile->problem && profile->device_id != device_id) {
                 profile_type = type_name(profile->device_id);
                 *ret_message = position_message(path, entry->value_at,
@@ -199,6 +209,41 @@ int configuration_choose_section(const Configuration *configuration, const Confi
         if (r >= 0 && section)
                 ret_choice->guest_file = g_strdup(path);
         return r;
+}
+
+int configuration_find_type(const Configuration *configuration, DeviceSpec *spec,
+                            char **ret_message)
+{
+        g_autoptr(ConfigFile) file = NULL;
+        const ConfigSection *section = NULL;
+        const ConfigEntry *entry = NULL;
+        const Profile *profile;
+        int r;
+
+        if (spec->device_id > 0)
+                return 0;
+        r = guest_file_read((const char *const *)configuration->guest_folders, spec->domain,
+                            spec->uuid, &file, ret_message);
+        /* Its order means nothing: no section of a type can be for it. */
+        if (r == 0)
+                r = guest_file_find(file, spec, 0, &section, ret_message);
+        if (r < 0)
+                return r;
+        if (section)
+                entry = config_section_find(section, GUEST_KEY_BACKEND);
+        if (!entry) {
+                *ret_message = g_strdup_printf("type: \"virtio,device\" is any, and no guest file "
+                                               "has a [virtio-%" PRIu32 "] with Backend=",
+                                               spec->name.devid);
+                return -ENOENT;
+        }
+        r = find_named(configuration, file->path, entry, &profile, ret_message);
+        if (r < 0)
+                return r;
+        spec->device_id = profile->device_id;
+        if (spec->device_id == 0)
+                *ret_message = g_strdup(profile->problem);
+        return spec->device_id == 0 ? -EINVAL : 0;
 }
 
 int configuration_choose(const Configuration *configuration, const DeviceSpec *spec, int order,

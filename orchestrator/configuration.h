@@ -35,6 +35,14 @@ typedef struct DeviceChoice {
 } DeviceChoice;
 
 /*
+ * Makes up for a device whose type is not in xl.cfg ("virtio,device"): it is that of the profile
+ * which the guest's file names for it. Returns 0, or a negative errno with one sentence in
+ * *ret_message.
+ */
+int configuration_find_type(const Configuration *configuration, DeviceSpec *spec,
+                            char **ret_message) _warn_unused_;
+
+/*
  * Looks up what is to be run for a device. order is as for guest_file_find().
  *
  * Returns 0, or a negative errno with one sentence in *ret_message. *ret_choice is to be cleared in

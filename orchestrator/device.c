@@ -317,6 +317,11 @@ static void device_read_nodes(Device *device, const NodeSet *nodes)
                 device_refuse(device, message);
                 return;
         }
+        if (configuration_find_type(device->services->configuration, spec, &message) < 0) {
+                device_spec_free(spec);
+                device_refuse(device, message);
+                return;
+        }
         device_spec_free(device->spec);
         device->spec = spec;
         device->wish = device->claimed && !device_claim_is_current(device) ? WISH_DEAD : WISH_SERVE;

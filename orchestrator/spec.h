@@ -33,7 +33,7 @@ typedef struct DeviceSpec {
 
         uint64_t base;      /* guest address of the registers, multiple of VIRTIO_MMIO_RANGE_SIZE */
         uint32_t irq;       /* GIC INTID of an SPI */
-        uint32_t device_id; /* virtio device id, 1 to 63 */
+        uint32_t device_id; /* virtio device id, 1 to 63; 0: the guest's file has to say */
         bool grant_usage;
 
         /* DEVICE_KIND_DISK only */

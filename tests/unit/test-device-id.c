@@ -110,16 +110,10 @@ static void test_xl(void)
 {
         static const char *const wrong[] = {
                 "virtio",
-                "virtio,device",
-                "virtio,device0",
-                "virtio,device40",
-                "virtio,device-1",
-                "virtio,device 1",
-                "virtio,device0x1",
-                "virtio,device1 ",
-                "Virtio,device1",
-                "virtio,device1,2",
-                "",
+
+                "virtio,device0",  "virtio,device40",  "virtio,device-1",
+                "virtio,device 1", "virtio,device0x1", "virtio,device1 ",
+                "Virtio,device1",  "virtio,device1,2", "",
         };
         uint32_t id = 0;
 
@@ -136,6 +130,8 @@ static void test_xl(void)
         g_assert_cmpstr(device_id_name(id), ==, "fs");
         g_assert_cmpint(device_id_parse_xl("virtio,device26", &id), ==, 0);
         g_assert_cmpstr(device_id_name(id), ==, "param-serv");
+        g_assert_cmpint(device_id_parse_xl("virtio,device", &id), ==, 0);
+        g_assert_cmpuint(id, ==, 0);
         for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
                 g_assert_cmpint(device_id_parse_xl(wrong[i], &id), <, 0);
         g_assert_cmpint(device_id_parse_xl("virtio,device100000000000000000022", &id), ==, -ERANGE);

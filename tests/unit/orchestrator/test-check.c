@@ -62,6 +62,20 @@ static void check_text(const Fixture *fixture, const char *text, const char *out
         g_assert_cmpint(check->n_problems > 0, ==, *problems != '\0');
 }
 
+/* Who has no type in xl.cfg gets it from the guest's file. */
+static void test_type_of_profile(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        put_guest(fixture, "[virtio-1]\nBackend=net\nmac=02:00:00:00:00:01\n");
+        check_text(
+                fixture,
+                "name='g'\nvirtio=['type=virtio,device,transport=mmio',\n"
+                "'type=virtio,device,transport=mmio']\n",
+                "virtio-1: net by @" DATADIR "/backends/net.conf, @" SYSCONFDIR "/guests/g.conf\n"
+                "    /bin/true 02:00:00:00:00:01\n",
+                "@/g.cfg:2:10: virtio-0: type: \"virtio,device\" is any, and no guest file has a "
+                "[virtio-0] with Backend=\n");
+}
+
 static void test_xl_config(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         put_guest(fixture, "[fs]\nshared_dir=/srv/a b\n[net.1]\nmac=02:00:00:00:00:01\n");
@@ -184,6 +198,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         ADD("/check/xl-config", test_xl_config);
+        ADD("/check/type-of-profile", test_type_of_profile);
         ADD("/check/no-devices", test_no_devices);
         ADD("/check/problems", test_problems);
         ADD("/check/bad-files", test_bad_files);

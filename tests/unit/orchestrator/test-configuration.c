@@ -97,6 +97,43 @@ static void test_options(Fixture *fixture, const void *data G_GNUC_UNUSED)
         ASSERT_COMMAND(fixture, 0, "/bin/true /srv/%{x} no guest-1 my,tag 1");
 }
 
+static void assert_no_type(Fixture *fixture, const char *expected)
+{
+        g_autofree char *message = NULL;
+
+        fixture->spec.device_id = 0;
+        g_assert_cmpint(configuration_find_type(fixture->configuration, &fixture->spec, &message),
+                        <, 0);
+        g_assert_true(g_str_has_suffix(message, expected));
+}
+
+/* "virtio,device" in xl.cfg: the guest's file names a profile, and that has a type. */
+static void test_type_of_profile(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        static const char nowhere[] = "type: \"virtio,device\" is any, and no guest file has a "
+                                      "[virtio-1] with Backend=";
+        g_autofree char *message = NULL;
+
+        assert_no_type(fixture, nowhere);
+        put_guest(fixture, "[fs]\nBackend=sharefs\n[virtio-2]\nBackend=net\n");
+        assert_no_type(fixture, nowhere);
+        put_guest(fixture, "[virtio-1]\nmac=00:16:3e:00:00:01\n");
+        assert_no_type(fixture, nowhere);
+        put_guest(fixture, "[virtio-1]\nBackend=none\n");
+        assert_no_type(fixture, ":2:9: Backend: there is no profile \"none\"");
+
+        put_guest(fixture, "[virtio-1]\nBackend=othernet\nmac=00:16:3e:00:00:01\n");
+        g_assert_cmpint(configuration_find_type(fixture->configuration, &fixture->spec, &message),
+                        ==, 0);
+        g_assert_cmpuint(fixture->spec.device_id, ==, 1);
+        ASSERT_COMMAND(fixture, 0, "/bin/true other 00:16:3e:00:00:01");
+        /* What xl.cfg says is not touched. */
+        fixture->spec.device_id = 26;
+        g_assert_cmpint(configuration_find_type(fixture->configuration, &fixture->spec, &message),
+                        ==, 0);
+        g_assert_cmpuint(fixture->spec.device_id, ==, 26);
+}
+
 /* The heading that says most counts, and alone. */
 static void test_sections(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
@@ -364,6 +401,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         ADD("/configuration/options", test_options);
+        ADD("/configuration/type-of-profile", test_type_of_profile);
         ADD("/configuration/sections", test_sections);
         ADD("/configuration/files", test_files);
         ADD("/configuration/names", test_names);

@@ -106,6 +106,7 @@ static const Row accepted[] = {
         { &virtio, NODE_TYPE, "virtio,device1" },
         { &virtio, NODE_TYPE, "virtio,device1A" },
         { &virtio, NODE_TYPE, "virtio,device3f" },
+        { &virtio, NODE_TYPE, "virtio,device" },
         { &virtio, NODE_BASE, "33554432" },
         { &virtio, NODE_PARAMS, "not looked at" },
 };
@@ -206,7 +207,6 @@ static const Row hostile[] = {
         { &virtio, NODE_TYPE, NULL },
         { &virtio, NODE_TYPE, "" },
         { &virtio, NODE_TYPE, "virtio" },
-        { &virtio, NODE_TYPE, "virtio,device" },
         { &virtio, NODE_TYPE, "virtio,device0" },
         { &virtio, NODE_TYPE, "virtio,device40" },
         { &virtio, NODE_TYPE, "virtio,device0x22" },

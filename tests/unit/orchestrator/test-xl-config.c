@@ -184,8 +184,6 @@ static const struct {
           "2:10: virtio-0: type: \"rng\" is not virtio,deviceN" },
         { VIRTIO("type=virtio,device0,transport=mmio"),
           "2:10: virtio-0: type: \"virtio,device0\" has no device id between 1 and 3f" },
-        { VIRTIO("type=virtio,device,transport=mmio"),
-          "2:10: virtio-0: type: \"virtio,device\" has no device id between 1 and 3f" },
         { VIRTIO("type=virtio,device4,transport=mmio,grant_usage=2"),
           "2:10: virtio-0: grant_usage: \"2\" is out of range" },
         { VIRTIO("type=virtio,device4,mac=1"), "2:30: mac=1: unknown key of a virtio device" },
