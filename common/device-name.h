@@ -18,6 +18,9 @@
 #define FRONTEND_FOLDER "frontend" /* a folder for the frontend's own files */
 #define STATUS_FILE     "status"   /* in it, see launch.h */
 
+/* Tells the preload library the path of BACKEND_SOCKET. */
+#define BACKEND_SOCKET_ENV "XEN_VIRTIO_SOCKET"
+
 /* Domids from here on are Xen's reserved ones (DOMID_FIRST_RESERVED in xen/public/xen.h). */
 #define DOMID_RESERVED 0x7ff0U
 

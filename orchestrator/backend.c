@@ -71,8 +71,8 @@ static int add_words(Composer *composer, DropinKey key, char *const *words, char
         return 0;
 }
 
-/* What every backend gets from us, so that it can map the guest's memory. */
-static int add_memory(Composer *composer, char **ret_message)
+/* What every backend gets from us, so that it can map the guest's memory and be connected to. */
+static int add_preload(Composer *composer, char **ret_message)
 {
         uint64_t memory_kib = composer->spec->memory_kib;
         MemoryBank banks[MEMORY_BANKS_MAX];
@@ -92,6 +92,8 @@ static int add_memory(Composer *composer, char **ret_message)
                                    (unsigned int)composer->spec->name.domid));
         dropin_add(composer->dropin, DROPIN_ENVIRONMENT,
                    g_strdup_printf(GUEST_MEMORY_ENV_BANKS "=%s", text));
+        dropin_add(composer->dropin, DROPIN_ENVIRONMENT,
+                   g_strdup_printf(BACKEND_SOCKET_ENV "=%s", composer->variables.socket));
         return 0;
 }
 
@@ -128,7 +130,7 @@ static int compose(Composer *composer, char **ret_message)
         g_auto(GStrv) folders = NULL;
         int r;
 
-        r = add_memory(composer, ret_message);
+        r = add_preload(composer, ret_message);
         if (r >= 0)
                 r = add_words(composer, DROPIN_COMMAND, profile->command, ret_message);
         if (r >= 0)

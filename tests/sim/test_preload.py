@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The preload library does nothing to descriptors that are not privcmd's, marked or not."""
+"""The preload library does nothing to descriptors that are not privcmd's, marked or not, and opens
+the backend's socket alone to the frontend."""
 
 import os
 import subprocess
@@ -22,6 +23,13 @@ with mmap.mmap(fd, {SIZE}) as area:
 os.lseek(fd, 0, os.SEEK_END)
 print("mapped")
 """
+BIND_PROGRAM = """
+import os, socket, sys
+os.umask(0o077)
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+print(oct(os.stat(sys.argv[1]).st_mode & 0o777))
+"""
 MEMORY_FILE = f"os.memfd_create('ram'); os.ftruncate(fd, {SIZE})"
 
 
@@ -42,3 +50,15 @@ def run(opened, mark, environment):
 def test_inert(opened, mark, environment):
     result = run(opened, mark, environment)
     assert result.stdout == "mapped\n"
+
+
+@pytest.mark.parametrize("told, mode", [("a.sock", "0o666"), ("a.soc", "0o700"),
+                                        ("a.sock2", "0o700"), ("", "0o700"), (None, "0o700")])
+def test_frontend_can_connect(tmp_path, told, mode):
+    path = tmp_path / "a.sock"
+    environment = dict(os.environ, LD_PRELOAD=str(LIBRARY))
+    if told is not None:
+        environment["XEN_VIRTIO_SOCKET"] = str(tmp_path / told) if told else ""
+    result = subprocess.run(["/usr/bin/python3", "-c", BIND_PROGRAM, path], env=environment,
+                            stdout=subprocess.PIPE, text=True, check=True)
+    assert result.stdout == f"{mode}\n"

@@ -107,6 +107,8 @@ static void test_drop_in(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_nonnull(strstr(text, "\nEnvironment=\"XEN_VIRTIO_MEMORY=0x40000000+0xc0000000,"
                                       "0x200000000+0x40000000\"\n"));
         g_assert_nonnull(strstr(text, "\nEnvironment=\"X=guest 1\"\n"));
+        g_assert_nonnull(strstr(text, "\nEnvironment=\"XEN_VIRTIO_SOCKET=/run/xen-virtio/"
+                                      "5-disk-51712/backend.sock\"\n"));
         g_assert_nonnull(strstr(text, "/libxen-virtio-mmap.so\"\n"));
         g_free(expected);
         expected = g_strdup_printf("\nReadWritePaths=\"%s\"\nReadWritePaths=\"/var/tmp\"\n", path);
