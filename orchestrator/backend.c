@@ -63,10 +63,34 @@ static int add_words(Composer *composer, DropinKey key, char *const *words, char
                         *ret_message = g_strdup_printf("%s: %s", composer->profile->file, reason);
                         return r;
                 }
-                if (key == DROPIN_READ_WRITE_PATH || key == DROPIN_READ_ONLY_PATH)
+                if (r == EXPAND_LEFT_OUT)
+                        g_free(expanded);
+                else if (key == DROPIN_READ_WRITE_PATH || key == DROPIN_READ_ONLY_PATH)
                         add_path(composer, key, expanded);
                 else
                         dropin_add(composer->dropin, key, expanded);
+        }
+        return 0;
+}
+
+/* The profile's own lines of the unit. */
+static int add_settings(Composer *composer, char **ret_message)
+{
+        for (unsigned int i = 0; i < SANDBOX_SETTINGS_MAX; i++) {
+                const char *value = composer->profile->settings[i];
+                g_autofree char *text = NULL, *reason = NULL;
+                int r;
+
+                if (!value)
+                        continue;
+                r = sandbox_setting_expand(i, value, composer->variables.list,
+                                           composer->variables.n, &text, &reason);
+                if (r < 0) {
+                        *ret_message = g_strdup_printf("%s: %s", composer->profile->file, reason);
+                        return r;
+                }
+                dropin_add(composer->dropin, DROPIN_LINE,
+                           g_strdup_printf("%s=%s", sandbox_setting_name(i), text));
         }
         return 0;
 }
@@ -147,7 +171,7 @@ static int compose(Composer *composer, char **ret_message)
         add_software(composer);
         folders = file_view_folders();
         file_view_add(composer->dropin, (const char *const *)folders);
-        return 0;
+        return add_settings(composer, ret_message);
 }
 
 int backend_check_program(const Profile *profile, char **ret_message)

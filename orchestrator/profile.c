@@ -18,6 +18,7 @@
 #define SECTION_BACKEND "Backend"
 #define SECTION_OPTIONS "Options"
 #define SECTION_RESTART "Restart"
+#define SECTION_SERVICE "Service"
 #define KEY_TYPE        0 /* in the table of keys */
 
 /* The keys' parsers return -EINVAL with a reason, without file and position. */
@@ -148,7 +149,8 @@ static int check_sections(Parser *parser)
 
                 if (strcmp(section->name, SECTION_BACKEND) != 0 &&
                     strcmp(section->name, SECTION_OPTIONS) != 0 &&
-                    strcmp(section->name, SECTION_RESTART) != 0)
+                    strcmp(section->name, SECTION_RESTART) != 0 &&
+                    strcmp(section->name, SECTION_SERVICE) != 0)
                         return refuse(parser, section->at, section->name, "unknown section");
         }
         return 0;
@@ -242,6 +244,19 @@ static int read_restart(Parser *parser, const ConfigSection *section)
         return 0;
 }
 
+static int read_setting(Parser *parser, const ConfigEntry *entry)
+{
+        const int setting = sandbox_setting_find(entry->key);
+        g_autofree char *reason = NULL;
+
+        if (setting < 0)
+                return refuse(parser, entry->key_at, entry->key, "unknown key");
+        if (device_variables_check(entry->value, parser->profile, &reason) < 0)
+                return refuse(parser, entry->value_at, entry->key, reason);
+        parser->profile->settings[setting] = g_strdup(entry->value);
+        return 0;
+}
+
 /* Tries the variables of each word, so that mistakes show at once. */
 static int check_words(Parser *parser, const ConfigSection *backend, size_t key)
 {
@@ -262,6 +277,7 @@ static int read_file(Parser *parser)
         const ConfigSection *backend = config_file_find(parser->file, SECTION_BACKEND);
         const ConfigSection *options = config_file_find(parser->file, SECTION_OPTIONS);
         const ConfigSection *restart = config_file_find(parser->file, SECTION_RESTART);
+        const ConfigSection *service = config_file_find(parser->file, SECTION_SERVICE);
         int r;
 
         r = check_sections(parser);
@@ -282,6 +298,8 @@ static int read_file(Parser *parser)
                 r = keys[i].words ? check_words(parser, backend, i) : 0;
         if (r >= 0 && restart)
                 r = read_restart(parser, restart);
+        for (unsigned int i = 0; service && i < service->entries->len && r >= 0; i++)
+                r = read_setting(parser, service->entries->pdata[i]);
         return r;
 }
 
@@ -333,6 +351,8 @@ Profile *profile_free(Profile *profile)
                 g_free(profile->options[i].key);
                 g_free(profile->options[i].standard);
         }
+        for (unsigned int i = 0; i < SANDBOX_SETTINGS_MAX; i++)
+                g_free(profile->settings[i]);
         g_free(profile);
         return NULL;
 }

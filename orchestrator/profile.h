@@ -20,6 +20,9 @@
  *   [Options]                              keys that guest files may or have to set: %{shared_dir}
  *   shared_dir=required
  *   cache=default auto                     what follows may have variables, and may be empty
+ *
+ *   [Service]                              how its sandbox is other than that of all backends:
+ *   PrivateNetwork=no                      directives of systemd.exec(5), which may have variables
  */
 
 #include <stdint.h>
@@ -27,6 +30,7 @@
 #include "common/memory-choice.h"
 #include "orchestrator/position.h"
 #include "orchestrator/restart.h"
+#include "orchestrator/sandbox-setting.h"
 
 #define PROFILE_OPTIONS_MAX 32
 
@@ -52,6 +56,7 @@ typedef struct Profile {
         RestartPolicy restart;
         ProfileOption options[PROFILE_OPTIONS_MAX];
         unsigned int n_options;
+        char *settings[SANDBOX_SETTINGS_MAX]; /* by their index, yet to be expanded; or NULL */
 } Profile;
 
 #define PROFILE_SUFFIX ".conf"

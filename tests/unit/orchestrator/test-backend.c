@@ -43,8 +43,9 @@ static void fixture_set_up(Fixture *fixture, const void *data)
                     : "[Backend]\nType=blk\n"
                       "ExecStart=/bin/true driver=%{disk.driver},filename=%{disk.path:qemu} "
                       "%{disk.path} ro=%{disk.readonly} w=%{disk.writable} %{socket} %{domid} "
-                      "%{devid} %{instance} %{domain} %{uuid} %{disk.dev}\n"
-                      "ReadWritePaths=%{disk.path} /var/tmp\nEnvironment='X=%{domain}'\n");
+                      "%{devid} %{instance} %{domain} %{uuid} %{disk.dev} %{net.mac?}\n"
+                      "ReadWritePaths=%{disk.path} /var/tmp\nEnvironment='X=%{domain}'\n"
+                      "[Service]\nBindPaths=/a /%{domain}\nPrivateDevices=yes\n");
         put(fixture->folder, "a, b\"50%'\\.img", "");
         fixture->image = g_build_filename(fixture->folder, "a, b\"50%'\\.img", NULL);
         folders[0] = fixture->folder;
@@ -109,6 +110,8 @@ static void test_drop_in(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_nonnull(strstr(text, "\nEnvironment=\"X=guest 1\"\n"));
         g_assert_nonnull(strstr(text, "\nEnvironment=\"XEN_VIRTIO_SOCKET=/run/xen-virtio/"
                                       "5-disk-51712/backend.sock\"\n"));
+        /* The profile has the last word. */
+        g_assert_true(g_str_has_suffix(text, "\nBindPaths=/a \"/guest 1\"\nPrivateDevices=yes\n"));
         g_assert_nonnull(strstr(text, "/libxen-virtio-mmap.so\"\n"));
         g_free(expected);
         expected = g_strdup_printf("\nReadWritePaths=\"%s\"\nReadWritePaths=\"/var/tmp\"\n", path);

@@ -105,6 +105,19 @@ static void test_options(void)
         g_assert_cmpstr(profile->options[3].standard, ==, "%{domain}");
 }
 
+static void test_service(void)
+{
+        g_autoptr(Profile) profile = parse("[Service]\nPrivateNetwork=no\nIPAddressDeny=\n"
+                                           "BindPaths=%{shared_dir} /a\n[Options]\n"
+                                           "shared_dir=required\n" GOOD);
+
+        g_assert_cmpstr(profile->settings[sandbox_setting_find("PrivateNetwork")], ==, "no");
+        g_assert_cmpstr(profile->settings[sandbox_setting_find("IPAddressDeny")], ==, "");
+        g_assert_cmpstr(profile->settings[sandbox_setting_find("BindPaths")], ==,
+                        "%{shared_dir} /a");
+        g_assert_null(profile->settings[sandbox_setting_find("PrivateTmp")]);
+}
+
 /* Each costs exactly this message. */
 static const struct {
         const char *text;
@@ -165,6 +178,9 @@ static const struct {
         { GOOD "[Options]\nsocket=required\n", "5:1: socket: every device has this" },
         { "[Backend]\nType=fs\nExecStart=/bin/p\n[Options]\ntag=required\n",
           "5:1: tag: every device has this" },
+        { GOOD "[Service]\nPrivateNetworks=no\n", "5:1: PrivateNetworks: unknown key" },
+        { GOOD "[Service]\nExecStartPre=/x\n", "5:1: ExecStartPre: unknown key" },
+        { GOOD "[Service]\nBindPaths=%{x}\n", "5:11: BindPaths: unknown variable %{x}" },
         { GOOD "[Options]\na=\n", "5:3: a: neither \"required\" nor \"default VALUE\"" },
         { GOOD "[Options]\na=defaults\n", "5:3: a: neither \"required\" nor \"default VALUE\"" },
         { GOOD "[Options]\na=required x\n", "5:3: a: neither \"required\" nor \"default VALUE\"" },
@@ -285,6 +301,7 @@ int main(int argc, char **argv)
         g_test_add_func("/profile/config-size", test_config_size);
         g_test_add_func("/profile/types", test_types);
         g_test_add_func("/profile/options", test_options);
+        g_test_add_func("/profile/service", test_service);
         g_test_add_func("/profile/bad", test_bad);
         g_test_add_func("/profile/too-many", test_too_many);
         g_test_add_func("/profile/long", test_long);
