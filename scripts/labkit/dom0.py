@@ -22,8 +22,8 @@ PACKAGES = (
     "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "dash", "dbus", "diffutils",
     "e2fsprogs", "findutils", "gdbserver", "grep", "gzip", "hostname", "iproute2", "kmod",
     "libc-bin", "libglib2.0-0t64", "libjson-glib-1.0-0", "libnss-systemd", "libseccomp2",
-    "libsystemd0", "mawk", "mount", "passwd", "procps", "qemu-utils", "sed", "socat", "strace",
-    "systemd", "systemd-sysv", "sysvinit-utils", "tar", "udev", "util-linux", "virtiofsd",
+    "libsystemd0", "mawk", "mount", "passt", "passwd", "procps", "qemu-utils", "sed", "socat",
+    "strace", "systemd", "systemd-sysv", "sysvinit-utils", "tar", "udev", "util-linux", "virtiofsd",
     "xen-utils-4.20", "xenstore-utils")
 
 # Slow, or without meaning in a machine that is new at every boot.

@@ -290,7 +290,10 @@ static void test_shipped(void)
         g_autoptr(Profiles) profiles = profiles_load(folders, nowhere, count, &problems);
 
         g_assert_cmpuint(problems, ==, 0);
+        g_assert_cmpstr(command_for(profiles, 1), ==, "/usr/bin/passt");
         g_assert_cmpstr(command_for(profiles, 2), ==, "/usr/bin/qemu-storage-daemon");
+        g_assert_cmpstr(command_for(profiles, 19), ==, "/usr/bin/vhost-device-vsock");
+        g_assert_cmpstr(command_for(profiles, 26), ==, "/usr/libexec/virtiofsd");
 }
 
 int main(int argc, char **argv)
