@@ -122,14 +122,15 @@ def test_a_backend_that_is_killed_again_and_again(machine):
 def test_a_backend_with_less_to_offer_comes_back(machine):
     """Features that the driver uses are gone: it cannot go on, but can start again without."""
     backend = machine.scripted_backend()
-    machine.frontend().wait_ready()
+    frontend = machine.frontend()
+    frontend.wait_ready()
     disk = machine.disk().start()
     backend.kill()
     backend = machine.scripted_backend()
     backend.features = VERSION_1 | PROTOCOL_FEATURES_BIT
     machine.xen.wait_interrupt(1)
     assert disk.status & NEEDS_RESET
-    backend.wait_request(GET_CONFIG)
+    machine.xen.wait_for(lambda: frontend.log.count("the backend answered") == 2, "answer")
     disk.start()
     assert disk.features == VERSION_1
 
