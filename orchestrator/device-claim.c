@@ -191,25 +191,51 @@ void device_claim_configure(Device *device)
         device_unit_restart(device->frontend, &device->frontend_restart);
 }
 
-/* Our record goes before Xen's: a number in it that is free again may be another device's. */
-void device_claim_release(Device *device)
+static int files_remove(Device *device)
 {
         const DeviceServices *services = device->services;
-        const uint64_t base = device->launch.base;
-        const bool guest_lives = device_claim_is_current(device);
         int r;
 
         r = dropin_remove(services->unitdir, unit_name(device->backend));
-        if (r < 0)
+        if (r < 0) {
                 device_log(device, LOG_WARNING, NULL, r, "cannot remove the unit's drop-in: %m");
-        r = claim_intent_begin(services->rundir, device->name.domid, base);
-        if (r >= 0)
-                r = run_state_remove(services->rundir, device->instance);
+                return r;
+        }
+        r = run_state_remove(services->rundir, device->instance);
         if (r < 0)
                 device_log(device, LOG_WARNING, NULL, r, "cannot remove the device's folder: %m");
-        r = range_give_back(device, device->launch.server, guest_lives);
+        return r;
+}
+
+/* Our record goes before Xen's: a number in it that is free again may be another device's. */
+static int claim_release(Device *device)
+{
+        /* A part of a shared server is given back once: later it may be another device's. */
+        const bool is_part = device->member;
+        int r;
+
+        r = files_remove(device);
+        if (r < 0)
+                return r;
+        r = range_give_back(device, device->launch.server, device_claim_is_current(device));
         if (r < 0)
                 device_log(device, LOG_WARNING, NULL, r, "cannot give back IOREQ server %u: %m",
                            (unsigned int)device->launch.server);
+        return is_part ? 0 : r;
+}
+
+int device_claim_release(Device *device)
+{
+        const DeviceServices *services = device->services;
+        const uint64_t base = device->launch.base;
+        int r;
+
+        r = claim_intent_begin(services->rundir, device->name.domid, base);
+        if (r < 0) {
+                device_log(device, LOG_WARNING, NULL, r, "cannot give back the MMIO range: %m");
+                return r;
+        }
+        r = claim_release(device);
         claim_intent_end(services->rundir, device->name.domid, base);
+        return r;
 }

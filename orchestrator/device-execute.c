@@ -125,10 +125,13 @@ static void device_release(Device *device)
                 device_log(device, LOG_WARNING, NULL, 0, "systemd has not stopped %s in time",
                            unit_name(device->slice));
 
-        device_claim_release(device);
+        if (device_claim_release(device) < 0) {
+                restart_note_failure(&device->claim_restart, clock_now_usec(), g_random_int());
+                return;
+        }
         device->claimed = false;
         device->stop_requested = false;
-        device->backend_restart = device->frontend_restart = (Restart){ 0 };
+        device->claim_restart = device->backend_restart = device->frontend_restart = (Restart){ 0 };
         device_set_state(device, DEVICE_RELEASED);
         device_log(device, LOG_INFO, LOG_ID_DEVICE_GONE, 0, "gone");
 

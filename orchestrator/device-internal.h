@@ -88,8 +88,11 @@ int device_claim_take(Device *device) _warn_unused_;
  */
 void device_claim_configure(Device *device);
 
-/* Gives the range back and removes all files; what fails is logged. */
-void device_claim_release(Device *device);
+/*
+ * Removes all files and gives the range back. Returns 0, or a negative errno, which has been
+ * logged: something is left, and another call goes on with it.
+ */
+int device_claim_release(Device *device) _warn_unused_;
 
 /*
  * Takes over how a process is by now. Returns whether it has gone down by itself: then it shall

@@ -65,15 +65,17 @@ static Action reconcile_serve(const Desired *desired, const Observed *observed, 
 static Action reconcile_end(const Desired *desired, const Observed *observed, uint64_t now_usec,
                             uint64_t *wake)
 {
+        const uint64_t deadline = observed->stop_deadline, after = observed->claim_after;
+
         if (observed->claimed) {
                 if (!observed->stop_requested)
                         return ACTION_STOP;
                 if (observed->backend == UNIT_DOWN && observed->frontend == UNIT_DOWN)
-                        return ACTION_RELEASE;
+                        return when(ACTION_RELEASE, after, now_usec, wake);
                 /* Told to stop, and yet up: the systemd that was told is not the one that runs. */
-                if (observed->slice == UNIT_UP && now_usec < observed->stop_deadline)
+                if (observed->slice == UNIT_UP && now_usec < deadline)
                         return ACTION_STOP;
-                return when(ACTION_RELEASE, observed->stop_deadline, now_usec, wake);
+                return when(ACTION_RELEASE, after > deadline ? after : deadline, now_usec, wake);
         }
         if (desired->wish == WISH_CLOSE)
                 return ACTION_CLOSE;

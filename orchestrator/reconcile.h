@@ -41,7 +41,7 @@ typedef struct Observed {
         UnitPhase slice;        /* of both units; stopping it stops them */
         bool stop_requested;    /* the device was told to end; there is no way back */
         uint64_t stop_deadline; /* then it ends whatever systemd says */
-        uint64_t claim_after;   /* earliest times of the next try */
+        uint64_t claim_after;   /* earliest times of the next try: to take or give back the range */
         uint64_t backend_after;
         uint64_t frontend_after;
 } Observed;
