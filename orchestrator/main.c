@@ -66,6 +66,19 @@ static int on_reload(sd_event_source *source _unused_, const struct signalfd_sig
         return 0;
 }
 
+/* Who ends the loop has said why, if it is not just over. */
+static int events_handle(sd_event *event, Manager *manager)
+{
+        int r, code;
+
+        r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, manager);
+        if (r >= 0)
+                r = sd_event_loop(event);
+        if (r < 0 && sd_event_get_exit_code(event, &code) < 0)
+                log_error_errno(NULL, r, "cannot wait for events: %m");
+        return r;
+}
+
 static int run(void)
 {
         sd_event *event = NULL;
@@ -80,9 +93,7 @@ static int run(void)
         if (r >= 0)
                 r = manager_new(event, &manager);
         if (r >= 0)
-                r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, manager);
-        if (r >= 0)
-                r = sd_event_loop(event);
+                r = events_handle(event, manager);
         manager_free(manager);
         sd_event_unref(event);
         return r;
