@@ -65,11 +65,14 @@ int text_file_read(const char *path, char **ret_text, gsize *ret_size, char **re
         return 0;
 }
 
-static bool is_regular(const char *path)
+/* Of a file that cannot be looked at, reading it says why. */
+static bool is_to_be_read(const char *path)
 {
         struct stat st;
 
-        return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+        if (stat(path, &st) < 0)
+                return errno != ENOENT;
+        return S_ISREG(st.st_mode);
 }
 
 /* Puts the folder's files into the table name → path, over what it holds. */
@@ -81,7 +84,7 @@ static void folder_list(const char *folder, const char *suffix, GHashTable *path
         while (dir && (name = g_dir_read_name(dir))) {
                 g_autofree char *path = g_build_filename(folder, name, NULL);
 
-                if (*name != '.' && g_str_has_suffix(name, suffix) && is_regular(path))
+                if (*name != '.' && g_str_has_suffix(name, suffix) && is_to_be_read(path))
                         g_hash_table_replace(paths, g_strdup(name), g_steal_pointer(&path));
         }
 }
