@@ -73,8 +73,8 @@ static bool is_due(const char *name, const void *return_address)
  */
 #define PARAMETERS                                                                                 \
         long a, long b, long c, long d, long e, long f, long g, long h, long i, long j, long k,    \
-                long l, long m, long n
-#define ARGUMENTS a, b, c, d, e, f, g, h, i, j, k, l, m, n
+                long l, long m, long n, long o, long p, long q, long r, long s, long t
+#define ARGUMENTS a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t
 
 #define FAULT(name, condition, number, result)                                                     \
         long __real_##name(PARAMETERS);                                                            \

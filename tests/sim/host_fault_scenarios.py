@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the daemon does in its life, beside a device that must not notice: sim/test_host_faults.py
+lets calls fail.
+
+A scenario is a function that takes a HostRun. The first that reaches a call is the one it fails in.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+
+from sim.faults import Trace
+from sim.host import CLOSED, INIT_WAIT, Daemon, Host, wait
+
+PROGRAM = "tests/faults/xen-virtiod-faults"
+PATIENCE = 30.0
+AGAIN = 0.05
+FAILED = 1  # the exit status, after which systemd starts the next process
+NEAR = "4-virtio-0"
+
+
+class LoggedDaemon(Daemon):
+    """One process, with a log of its own."""
+
+    def __init__(self, host, number, environment):
+        self.log_path = host.log_path = host.folder / f"daemon-{number}.log"
+        super().__init__(host, ["env", *(f"{name}={value}" for name, value in environment.items())])
+
+    @property
+    def log(self):
+        """All that it has said."""
+        return self.log_path.read_text(errors="replace")
+
+
+class HostRun:
+    """Scenarios on one host, one after the other, each with one fault or none.
+
+    The device NEAR is served from before all of them, and is not to notice any.
+    """
+
+    def __init__(self, build, directory):
+        self.build = build
+        self.host = Host(build, directory)
+        self.host.program = build.path / PROGRAM
+        self.host.systemd.tell("latency 1")
+        self.trace = self.daemon = self._thread = None
+        self.failed = []  # daemons
+        self.domid = 4
+        self._number = 0
+        self._is_ending = False
+        self._near = self.host.guest(self.domid, 1)
+        daemon = self._start({})
+        wait(lambda: self.host.serves(NEAR))
+        daemon.wait_ready().stop()
+        self._servers = self._near.servers()
+
+    def _start(self, environment):
+        self._number += 1
+        return LoggedDaemon(self.host, self._number, environment)
+
+    def run(self, scenario, site=None, count=1):
+        """Runs a scenario in which that call fails. Returns what was open at its end."""
+        self.domid += 1
+        self.trace = Trace(self.host.folder / f"trace-{self.domid}", site, count)
+        self.failed = []
+        self._is_ending = False
+        self.daemon = self._start(self.trace.environment())
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        scenario(self)
+        opened = self._descriptors()
+        self._is_ending = True
+        self.daemon.stop()
+        self._thread.join()
+        starts = self.host.systemd.look().starts[f"xen-virtio-frontend@{NEAR}.service"]
+        assert starts == 1 and self._near.servers() == self._servers, "the other one was disturbed"
+        return opened
+
+    def _watch(self):
+        """As systemd does."""
+        while True:
+            status = self.daemon.process.wait()
+            if self._is_ending or status != FAILED:
+                return
+            self.failed.append(self.daemon)
+            time.sleep(AGAIN)
+            self.daemon = self._start(self.trace.environment())
+
+    def wait(self, condition, what):
+        """Waits until it holds. Who has to read the configuration again is told so."""
+        def holds():
+            if "/xen-virtio/" in self.daemon.log and self.daemon.is_ready:
+                self.daemon.process.send_signal(signal.SIGHUP)
+                time.sleep(AGAIN)
+            return condition()
+        try:
+            return wait(holds, PATIENCE)
+        except AssertionError:
+            status = self.daemon.process.poll()
+            raise AssertionError(f"not in time: {what}; {status}: {self.daemon.log}") from None
+
+    def ctl(self, *arguments):
+        """Runs xen-virtioctl until that works."""
+        def done():
+            try:
+                return [self.host.ctl(self.build, *arguments)]
+            except subprocess.CalledProcessError:
+                return None
+        return self.wait(done, f"xen-virtioctl {arguments[0]}")[0]
+
+    def _descriptors(self):
+        """What the daemon has open when all that it has been asked is answered, by kind."""
+        folder = f"/proc/{self.daemon.process.pid}/fd"
+        time.sleep(AGAIN)
+        return Counter(re.sub(r".*/|:.*|-\d+(.log)?$", "", os.readlink(f"{folder}/{name}"))
+                       for name in os.listdir(folder))
+
+    def end(self):
+        """How the process ended in which the fault was: status, and what it said; or None."""
+        return next(((FAILED, daemon.log) for daemon in self.failed
+                     if daemon.process.pid == self.trace.failed_in()), None)
+
+    def close(self):
+        """Ends all, whatever state it is in."""
+        self._is_ending = True
+        if self.daemon:
+            self.daemon.process.kill()
+            self.daemon.process.wait()
+        self.host.stop()
+
+
+def come_and_go(run):
+    """Two devices come, one after the other; one is closed, then the guest is gone."""
+    host = run.host
+    guest = host.guest(run.domid, 1)
+    first, second = (f"{run.domid}-virtio-{devid}" for devid in range(2))
+    run.wait(lambda: host.serves(NEAR, first) and guest.state(0) == str(INIT_WAIT), first)
+    run.daemon.process.send_signal(signal.SIGHUP)
+    guest.add(1)
+    run.wait(lambda: host.serves(NEAR, first, second) and guest.state(1) == str(INIT_WAIT), second)
+    guest.close(0)
+    run.wait(lambda: guest.state(0) == str(CLOSED), f"the end of {first}")
+    guest.remove(0)
+    guest.die()
+    guest.forget()
+    run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
+
+
+def looked_at(run):
+    """People ask, and have something restarted; a process dies."""
+    host = run.host
+    guest = host.guest(run.domid, 1)
+    instance = f"{run.domid}-virtio-0"
+    backend = f"xen-virtio-backend@{instance}.service"
+    run.wait(lambda: host.serves(NEAR, instance), instance)
+    run.wait(lambda: instance in run.ctl("list"), f"{instance} in the list")
+    run.ctl("metrics")
+    for number, restart in ((2, lambda: host.systemd.tell(f"kill {backend}")),
+                            (3, lambda: run.ctl("restart", "--backend", instance))):
+        restart()
+        run.wait(lambda number=number: host.systemd.look().starts[backend] >= number and
+                 host.serves(NEAR, instance), "the backend's restart")
+    guest.close(0)
+    run.wait(lambda: guest.state(0) == str(CLOSED), f"the end of {instance}")
+    guest.die()
+    guest.forget()
+    run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
+
+
+SCENARIOS = [come_and_go, looked_at]
