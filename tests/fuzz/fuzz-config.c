@@ -11,6 +11,8 @@
 
 #include "orchestrator/discovery.h"
 #include "orchestrator/guest-file.h"
+#include "orchestrator/placement.h"
+#include "orchestrator/settings.h"
 #include "orchestrator/xl-device.h"
 #include "tests/fuzz/input.h"
 
@@ -58,6 +60,16 @@ static void check_guest_file(const char *text, size_t size)
                 check_message(message);
 }
 
+static void check_settings(const char *text, size_t size)
+{
+        Settings settings = settings_default();
+        char *message = NULL;
+
+        if (settings_parse(FILE_NAME, text, size, &settings, &message) < 0)
+                check_message(message);
+        g_assert_cmpuint(settings.reserved_servers, <=, RESERVED_SERVERS_MAX);
+}
+
 static void check_xl_config(const char *text, size_t size)
 {
         g_autoptr(GPtrArray) devices = NULL;
@@ -93,6 +105,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
                 break;
         case 'g':
                 check_guest_file(text, size - 1);
+                break;
+        case 's':
+                check_settings(text, size - 1);
                 break;
         default:
                 check_xl_config(text, size - 1);
