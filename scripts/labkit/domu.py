@@ -4,6 +4,7 @@
 import shlex
 import struct
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 from .guest import cpio
 from .ui import LabError
@@ -27,7 +28,7 @@ class Disk:
 
     def entry(self, number):
         """The entry for xl.cfg."""
-        return (f"{self.path},raw,xvd{'abcdefgh'[number]},{self.mode},"
+        return (f"{self.path},raw,xvd{ascii_lowercase[number]},{self.mode},"
                 "backendtype=standalone,specification=virtio"
                 + (",grant_usage=1" if self.grants else ""))
 
