@@ -317,6 +317,9 @@ static void device_read_nodes(Device *device, const NodeSet *nodes)
                 device_refuse(device, message);
                 return;
         }
+        /* What runs keeps its type, whatever has become of the guest's file. */
+        if (spec->device_id == 0 && device->claimed)
+                spec->device_id = device->launch.device_id;
         if (configuration_find_type(device->services->configuration, spec, &message) < 0) {
                 device_spec_free(spec);
                 device_refuse(device, message);

@@ -195,10 +195,9 @@ static void reload(Fixture *fixture)
                 device_retry(fixture->devices[i]);
 }
 
-static Device *device_make(Fixture *fixture, uint32_t devid, const char *type)
+/* Its nodes are read. */
+static void device_show(Device *device, uint32_t devid, const char *type)
 {
-        const DeviceName name = { 5, DEVICE_KIND_VIRTIO, devid };
-        Device *device = device_new(&fixture->services, &name, 0);
         g_autofree char *base = g_strdup_printf("%#x", 0x2000000 + devid * 0x200);
         const NodeSet nodes = { .values = {
                                         [NODE_FRONTEND_ID] = (char *)"5",
@@ -214,6 +213,14 @@ static Device *device_make(Fixture *fixture, uint32_t devid, const char *type)
                                 } };
 
         device_update(device, &nodes, true);
+}
+
+static Device *device_make(Fixture *fixture, uint32_t devid, const char *type)
+{
+        const DeviceName name = { 5, DEVICE_KIND_VIRTIO, devid };
+        Device *device = device_new(&fixture->services, &name, 0);
+
+        device_show(device, devid, type);
         return device;
 }
 
@@ -463,6 +470,18 @@ static void test_budget(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 2);
 }
 
+/* A type that only the guest's file told stays, also when the file does not tell it any more. */
+static void test_type_stays(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        Device *device = fixture->devices[0];
+
+        device_show(device, 0, "virtio,device");
+        g_assert_true(device_reconcile(device));
+        g_assert_cmpint(device_state(device), ==, DEVICE_READY);
+        g_assert_cmpuint(device_type(device), ==, 1);
+        g_assert_null(fixture->store.errors[0]);
+}
+
 /* An end that was ordered is no failure, and what comes next is as the configuration is by then. */
 static void test_restart(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
@@ -500,6 +519,7 @@ int main(int argc, char **argv)
         g_test_init(&argc, &argv, NULL);
         ADD("/device/mistake", test_mistake, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndirr=/srv\n");
         ADD("/device/reload", test_reload, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
+        ADD("/device/type-stays", test_type_stays, "[net]\nmac=02:00:00:00:00:01\n");
         ADD("/device/restart", test_restart, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
         ADD("/device/outdated", test_outdated, "[net]\nmac=02:00:00:00:00:01\n");
         ADD("/device/budget", test_budget, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
