@@ -9,11 +9,22 @@
 
 #include "common/device-name.h"
 
-_Static_assert(sizeof(CountersFile) == 8 + 5 * 8, "the layout belongs to the version");
+_Static_assert(sizeof(CountersFile) == 8 + (5 + LATENCY_BUCKETS + 2) * 8,
+               "the layout belongs to the version");
 
 static bool file_is_ours(const CountersFile *file)
 {
         return file->version == COUNTERS_VERSION && file->size == sizeof(*file);
+}
+
+void counters_add_latency(Counters *counters, uint64_t usec)
+{
+        unsigned int bucket = usec <= 1 ? 0 : 64 - (unsigned int)__builtin_clzll(usec - 1);
+
+        if (bucket > LATENCY_BUCKETS)
+                bucket = LATENCY_BUCKETS;
+        counters->latencies[bucket]++;
+        counters->latency_usec += usec;
 }
 
 int counters_read(int dirfd, Counters *ret_counters)

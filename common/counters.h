@@ -15,7 +15,13 @@
 #include "common/macros.h"
 
 #define COUNTERS_FILE    "counters"
-#define COUNTERS_VERSION 1
+#define COUNTERS_VERSION 2
+
+/* Of so many accesses one is timed. */
+#define LATENCY_SAMPLING 64
+
+/* The bucket i is for up to 2^i microseconds, that after the last one for more. */
+#define LATENCY_BUCKETS 20
 
 typedef struct Counters {
         uint64_t requests;      /* accesses of the guest's that were answered */
@@ -23,6 +29,11 @@ typedef struct Counters {
         uint64_t kicks;         /* passed on to the backend; not those that the kernel served */
         uint64_t interrupts;    /* raised by the frontend; not by the kernel (irqfd) */
         uint64_t dropped_lines; /* not logged, because a limit was reached */
+
+        /* From the frontend's waking up to its answer. What a driver waits for a backend, in the
+         * few accesses that have to, is not in it. */
+        uint64_t latencies[LATENCY_BUCKETS + 1]; /* each without those of the buckets before it */
+        uint64_t latency_usec;                   /* their sum */
 } Counters;
 
 typedef struct CountersFile {
@@ -30,6 +41,8 @@ typedef struct CountersFile {
         uint32_t size;    /* of this structure */
         Counters counters;
 } CountersFile;
+
+void counters_add_latency(Counters *counters, uint64_t usec);
 
 /*
  * Reads the counters in the folder dirfd, which is a device's. Returns 0; -ENOENT if there are

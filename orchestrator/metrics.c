@@ -119,6 +119,8 @@ static void append_seconds(GString *text, uint64_t usec)
                                usec % USEC_PER_SEC);
 }
 
+_Static_assert(LATENCY_SAMPLING == 64, "the help of ioreq_seconds says so");
+
 static void append_claims(GString *text, const Histogram *claims)
 {
         static const char name[] = "claim_seconds";
@@ -139,6 +141,43 @@ static void append_claims(GString *text, const Histogram *claims)
         g_string_append_printf(text, "\nxenvirtio_%s_count %" PRIu64 "\n", name, claims->n);
 }
 
+/* A device's buckets, each with those before it, as the format wants them; and their sum. */
+static void append_latency(GString *text, const DeviceReport *report, GString *labels)
+{
+        const Counters *counters = &report->counters;
+        uint64_t n = 0;
+
+        for (unsigned int i = 0; i < LATENCY_BUCKETS; i++) {
+                n += counters->latencies[i];
+                g_string_append_printf(text, "xenvirtio_ioreq_seconds_bucket{%s,le=\"",
+                                       labels->str);
+                append_seconds(text, UINT64_C(1) << i);
+                g_string_append_printf(text, "\"} %" PRIu64 "\n", n);
+        }
+        n += counters->latencies[LATENCY_BUCKETS];
+        g_string_append_printf(text,
+                               "xenvirtio_ioreq_seconds_bucket{%s,le=\"+Inf\"} %" PRIu64
+                               "\nxenvirtio_ioreq_seconds_sum{%s} ",
+                               labels->str, n, labels->str);
+        append_seconds(text, counters->latency_usec);
+        g_string_append_printf(text, "\nxenvirtio_ioreq_seconds_count{%s} %" PRIu64 "\n",
+                               labels->str, n);
+}
+
+static void append_latencies(GString *text, const DeviceReport *reports, size_t n_reports)
+{
+        append_head(text, "ioreq_seconds", "histogram",
+                    "From a frontend's waking up to its answer; each 64th request is timed.");
+        for (size_t i = 0; i < n_reports; i++) {
+                g_autoptr(GString) labels = g_string_new(NULL);
+
+                append_label(labels, "device", reports[i].instance);
+                g_string_append_c(labels, ',');
+                append_label(labels, "domain", reports[i].domain);
+                append_latency(text, &reports[i], labels);
+        }
+}
+
 char *metrics_format(const DeviceReport *reports, size_t n_reports, const Histogram *claims)
 {
         GString *text = g_string_new(NULL);
@@ -147,6 +186,7 @@ char *metrics_format(const DeviceReport *reports, size_t n_reports, const Histog
         g_string_append(text, "xenvirtio_info{version=\"" VERSION "\"} 1\n");
         append_states(text, reports, n_reports);
         append_devices(text, reports, n_reports);
+        append_latencies(text, reports, n_reports);
         append_claims(text, claims);
         return g_string_free(text, FALSE);
 }

@@ -61,8 +61,9 @@ def test_backend_sees_of_run_only_its_own_folder(dom0, running):
     own = f"/run/xen-virtio/{running.domid()}-disk-51712"
     seen = dom0.check(f"nsenter --target {running.pids()[backend]} --mount "
                       f"find /run -mindepth 1 ! -path '{own}/*'")
-    # "incoming" is systemd's own, for mounts of a later time, and empty.
-    assert set(seen.split()) == {"/run/xen-virtio", own, "/run/systemd", "/run/systemd/incoming"}
+    # "incoming" is systemd's own, for mounts of a later time, and empty, as is "user".
+    assert set(seen.split()) == {"/run/xen-virtio", own, "/run/systemd", "/run/systemd/incoming",
+                                 "/run/user"}
 
 
 def resident_kib(dom0, unit):

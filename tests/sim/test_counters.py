@@ -9,8 +9,9 @@ import pytest
 from sim.guest import STATUS
 from sim.shared import Guest
 
-COUNTERS = struct.Struct("<IIQQQQQ")
-VERSION = 1
+COUNTERS = struct.Struct("<II5Q22Q")
+VERSION = 2
+SAMPLING = 64
 WAIT = 5
 
 
@@ -18,7 +19,13 @@ def counters(machine):
     """The numbers: requests, bad accesses, kicks, interrupts, lines that were not logged."""
     version, size, *numbers = COUNTERS.unpack((machine.folder / "frontend/counters").read_bytes())
     assert (version, size) == (VERSION, COUNTERS.size)
-    return numbers
+    return numbers[:5]
+
+
+def latencies(machine):
+    """How many accesses took up to 1, 2, 4 ... 2^19 microseconds, or more; and their sum."""
+    numbers = COUNTERS.unpack((machine.folder / "frontend/counters").read_bytes())[7:]
+    return numbers[:-1], numbers[-1]
 
 
 def wait_counters(machine, is_met):
@@ -50,6 +57,21 @@ def test_bad_accesses(machine):
     disk.read(STATUS, size=1)
     disk.read(0x0f8)
     wait_counters(machine, lambda requests, bad, *_: (requests, bad) == (2, 2))
+
+
+def test_some_accesses_are_timed(machine):
+    machine.storage_daemon(machine.image())
+    machine.frontend().wait_ready()
+    disk = machine.disk()
+    for _ in range(10 * SAMPLING):
+        disk.read(STATUS)
+    wait_counters(machine, lambda requests, *_: requests >= 10 * SAMPLING)
+    counts, total = latencies(machine)
+    assert sum(counts) == 10
+    least = sum(count * (1 << bucket - 1 if bucket else 0) for bucket, count in enumerate(counts))
+    most = sum(count << bucket for bucket, count in enumerate(counts))
+    assert least <= total
+    assert counts[-1] or total <= most
 
 
 def test_lines_that_are_not_logged(machine):

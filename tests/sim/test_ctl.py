@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+from sim import prometheus
+
 DISK = "set 5-disk-51712 5 guest1 ready"
 FAILED = "set 10-disk-51712 10 guest2 failed the backend exited with status 1"
 WAIT = 10
@@ -265,18 +267,33 @@ def test_colors(daemon):
     assert "\033" not in daemon.ctl("list")
 
 
-SAMPLE = re.compile(r'xenvirtio_(\w+?)(?:\{((?:\w+="(?:[^"\\\n]|\\[\\n"])*",?)*)\})? (\d+(\.\d+)?)')
-
-
 def test_metrics(daemon):
     daemon.tell(DISK, FAILED)
     settle(daemon, 2)
-    text = daemon.ctl("metrics")
-    lines = text.splitlines()
-    assert all(SAMPLE.fullmatch(line) for line in lines if not line.startswith("#"))
-    assert 'xenvirtio_devices{state="ready",type="blk"} 1' in lines
-    assert 'xenvirtio_ioreqs_total{device="5-disk-51712",domain="guest1"} 70' in lines
-    assert 'xenvirtio_claim_seconds_bucket{le="0.005000"} 1' in lines
+    families = prometheus.parse(daemon.ctl("metrics"))
+    assert all(name.startswith("xenvirtio_") for name in families)
+    devices = families["xenvirtio_devices"].samples
+    assert devices["xenvirtio_devices", (("state", "ready"), ("type", "blk"))] == 1
+    labels = (("device", "5-disk-51712"), ("domain", "guest1"))
+    assert families["xenvirtio_ioreqs_total"].samples["xenvirtio_ioreqs_total", labels] == 70
+    claims = families["xenvirtio_claim_seconds"].samples
+    assert claims["xenvirtio_claim_seconds_bucket", (("le", "0.005000"),)] == 1
+
+
+@pytest.mark.parametrize("text", [
+    "", "a 1", "a 1\n", "# HELP a b\n# TYPE a gauge\na 1 \n", "# HELP a b\n# TYPE a gauge\na x\n",
+    "# HELP a b\n# TYPE a gauge\na 1\na 1\n", "# HELP a b\n# TYPE a counter\na 1\n",
+    "# HELP a_total b\n# TYPE a_total gauge\n", "# HELP a b\n# TYPE a gauge\nb 1\n",
+    "# HELP a b\n# HELP a b\n# TYPE a gauge\n", "# HELP a b\na 1\n",
+    '# HELP a b\n# TYPE a gauge\na{b="\\x"} 1\n', '# HELP a b\n# TYPE a gauge\na{b="c",} 1\n',
+    '# HELP a b\n# TYPE a gauge\na{b="c",b="d"} 1\n',
+    '# HELP a_seconds b\n# TYPE a_seconds histogram\na_seconds_bucket{le="+Inf"} 1\n',
+    '# HELP a_seconds b\n# TYPE a_seconds histogram\na_seconds_bucket{le="1"} 2\n'
+    'a_seconds_bucket{le="+Inf"} 1\na_seconds_sum 1\na_seconds_count 1\n',
+])
+def test_the_reader_of_metrics_is_strict(text):
+    with pytest.raises((AssertionError, AttributeError, KeyError)):
+        prometheus.parse(text)
 
 
 def test_doctor(daemon):

@@ -76,6 +76,34 @@ static void test_counting(Fixture *fixture, const void *data G_GNUC_UNUSED)
         counters_unmap(file);
 }
 
+static void test_latencies(void)
+{
+        static const struct {
+                uint64_t usec;
+                unsigned int bucket;
+        } cases[] = {
+                { 0, 0 },
+                { 1, 0 },
+                { 2, 1 },
+                { 3, 2 },
+                { 4, 2 },
+                { 5, 3 },
+                { 1024, 10 },
+                { 1025, 11 },
+                { UINT64_C(1) << 19, 19 },
+                { (UINT64_C(1) << 19) + 1, 20 },
+                { UINT64_MAX, 20 },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                Counters counters = { 0 };
+
+                counters_add_latency(&counters, cases[i].usec);
+                g_assert_cmpuint(counters.latencies[cases[i].bucket], ==, 1);
+                g_assert_cmpuint(counters.latency_usec, ==, cases[i].usec);
+        }
+}
+
 static void test_no_name(void)
 {
         int fd = memfd_create(COUNTERS_FILE, 0);
@@ -144,5 +172,6 @@ int main(int argc, char **argv)
         ADD("strangers", test_strangers);
         ADD("no-file", test_no_file);
         g_test_add_func("/counters/no-name", test_no_name);
+        g_test_add_func("/counters/latencies", test_latencies);
         return g_test_run();
 }

@@ -451,18 +451,15 @@ static void test_outdated(Fixture *fixture, const void *data G_GNUC_UNUSED)
 static void test_budget(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         Device *device = fixture->devices[0];
-        uint64_t after = 0;
         DeviceReport report;
 
         unit_end(backend(fixture, 0));
         g_assert_true(device_reconcile(device));
         g_usleep(130 * USEC_PER_MSEC);
         fixture->starts.full_usec = clock_now_usec() + 3600 * USEC_PER_SEC;
-        after = start_budget_take(&fixture->starts, clock_now_usec());
         g_assert_true(device_reconcile(device));
         g_assert_cmpuint(backend(fixture, 0)->n_starts, ==, 1);
         device_describe(device, &report);
-        g_assert_cmpuint(report.retry_msec, <=, (after - clock_now_usec()) / USEC_PER_MSEC + 1);
         g_assert_cmpuint(report.retry_msec, >, 3500 * 1000);
 
         device_retry(device);

@@ -12,7 +12,8 @@ static const DeviceReport reports[] = {
                 .type = "blk",
                 .state = "ready",
                 .backend_restarts = 2,
-                .counters = { 100, 3, 40, 39, 7 },
+                .counters = { 100, 3, 40, 39, 7, .latencies = { 1, [3] = 4, [20] = 2 },
+                              .latency_usec = 2000033 },
         },
         { .instance = "5-virtio-0", .domain = "guest1", .type = "other", .state = "ready" },
         { .instance = "6-disk-51712", .domain = "a\"b\\c\nd\xff", .type = "blk", .state = "ready" },
@@ -66,8 +67,23 @@ static void test_families(void)
                         g_assert_true(g_str_has_prefix(lines[i], family));
                 }
         }
-        g_assert_cmpuint(g_hash_table_size(seen), ==, 9);
+        g_assert_cmpuint(g_hash_table_size(seen), ==, 10);
         g_assert_true(g_str_has_suffix(text, "\n"));
+}
+
+static void test_latencies(void)
+{
+        const Histogram claims = { 0 };
+        g_autofree char *text = metrics_format(reports, G_N_ELEMENTS(reports), &claims);
+
+#define IOREQ(what) "xenvirtio_ioreq_seconds_" what "{device=\"5-disk-51712\",domain=\"guest1\""
+        assert_line(text, IOREQ("bucket") ",le=\"0.000001\"} 1");
+        assert_line(text, IOREQ("bucket") ",le=\"0.000004\"} 1");
+        assert_line(text, IOREQ("bucket") ",le=\"0.000008\"} 5");
+        assert_line(text, IOREQ("bucket") ",le=\"0.524288\"} 5");
+        assert_line(text, IOREQ("bucket") ",le=\"+Inf\"} 7");
+        assert_line(text, IOREQ("sum") "} 2.000033");
+        assert_line(text, IOREQ("count") "} 7");
 }
 
 static void test_claims(void)
@@ -115,5 +131,6 @@ int main(int argc, char **argv)
         g_test_add_func("/metrics/families", test_families);
         g_test_add_func("/metrics/claims", test_claims);
         g_test_add_func("/metrics/describe", test_describe);
+        g_test_add_func("/metrics/latencies", test_latencies);
         return g_test_run();
 }
