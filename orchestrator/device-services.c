@@ -66,6 +66,11 @@ int device_services_open(DeviceServices *services, const StoreOps *store_ops,
                 log_error_errno(NULL, r, "cannot open Xen's device model interface: %m");
                 return r;
         }
+        r = claims_probe(services->claims);
+        if (r < 0)
+                log_error_errno(NULL, r,
+                                "this domain cannot have IOREQ servers, which devices need: %m, "
+                                "see xen-virtioctl doctor");
         r = store_open(services->event, store_ops, services->userdata, &services->store);
         if (r < 0) {
                 log_error_errno(NULL, r, "cannot watch xenstore: %m");

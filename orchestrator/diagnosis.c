@@ -93,6 +93,11 @@ static void examine_devices(GArray *findings, const HostFacts *facts)
         }
 }
 
+static bool is_driver_domain(const HostFacts *facts)
+{
+        return facts->capabilities && !strstr(facts->capabilities, "control_d");
+}
+
 static void examine_ioreq(GArray *findings, const HostFacts *facts)
 {
         const int r = facts->ioreq_servers;
@@ -103,10 +108,17 @@ static void examine_ioreq(GArray *findings, const HostFacts *facts)
                 find(findings, FINDING_ERROR, "IOREQ servers",
                      "build Xen with CONFIG_EXPERT=y and CONFIG_IOREQ_SERVER=y",
                      "Xen was built without them");
-        else if (r == -EPERM)
+        else if (r == -EPERM && is_driver_domain(facts) && !facts->privcmd_is_free)
                 find(findings, FINDING_ERROR, "IOREQ servers",
-                     "in a driver domain the kernel restricts privcmd: see privcmd.unrestricted",
-                     "this domain may not have any");
+                     "boot this domain's Linux with xen_privcmd.unrestricted=1, and without lockdown",
+                     "the kernel keeps this driver domain's processes from other domains");
+        else if (r == -EPERM && is_driver_domain(facts))
+                find(findings, FINDING_ERROR, "IOREQ servers",
+                     "give it the right with Xen's policy (XSM, Flask), or serve devices from dom0",
+                     "Xen does not let this driver domain have any");
+        else if (r == -EPERM)
+                find(findings, FINDING_ERROR, "IOREQ servers", "run this as root",
+                     "this process may not have any");
         else
                 find(findings, FINDING_ERROR, "IOREQ servers", "run this as root, on Xen",
                      "cannot ask Xen: %s", strerror(-r));

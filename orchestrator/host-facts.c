@@ -94,6 +94,19 @@ static bool exists(int root, const char *path)
         return faccessat(root, path, F_OK, 0) == 0;
 }
 
+/*
+ * Linux (6.1.176, 6.12.107 and later) restricts privcmd in a domain other than dom0, unless it was
+ * booted otherwise and is not locked down. It does not show the parameter anywhere else.
+ */
+static bool read_privcmd_is_free(int root)
+{
+        g_autofree char *line = read_text(root, "proc/cmdline");
+        g_autofree char *lockdown = read_text(root, "sys/kernel/security/lockdown");
+
+        return line && strstr(line, "xen_privcmd.unrestricted") &&
+               (!lockdown || strstr(lockdown, "[none]"));
+}
+
 void host_facts_read(int root, HostFacts *facts)
 {
         g_autofree char *hotplug = NULL;
@@ -103,6 +116,7 @@ void host_facts_read(int root, HostFacts *facts)
         facts->capabilities = read_text(root, "proc/xen/capabilities");
         facts->config = read_config(root, facts->kernel_release);
         facts->memory_kib = read_memory(root);
+        facts->privcmd_is_free = read_privcmd_is_free(root);
         hotplug = read_text(root, "proc/sys/xen/balloon/hotplug_unpopulated");
         facts->hotplug_unpopulated = g_strcmp0(hotplug, "1") == 0;
         facts->has_privcmd = exists(root, "dev/xen/privcmd");

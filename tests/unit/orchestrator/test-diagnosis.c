@@ -30,6 +30,28 @@ static const HostFacts good = {
         .daemon_version = (char *)"0.1.0",
 };
 
+static void write_file(const char *root, const char *path, const char *text)
+{
+        g_autofree char *full = g_build_filename(root, path, NULL);
+        g_autofree char *folder = g_path_get_dirname(full);
+
+        g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
+        g_assert_true(g_file_set_contents(full, text, -1, NULL));
+}
+
+static void remove_all(const char *path)
+{
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        const char *name;
+
+        while (dir && (name = g_dir_read_name(dir))) {
+                g_autofree char *full = g_build_filename(path, name, NULL);
+
+                remove_all(full);
+        }
+        g_remove(path);
+}
+
 /* The worst that is found about a subject; -1: it is not spoken of. */
 static int worst_of(const GArray *findings, const char *subject)
 {
@@ -95,6 +117,59 @@ static void test_bad(void)
         CASE(daemon_version = NULL, "xen-virtiod", FINDING_ERROR);
 }
 
+/* Why IOREQ servers are refused. */
+static char *refusal(const char *capabilities, bool privcmd_is_free)
+{
+        HostFacts facts = good;
+        g_autoptr(GArray) findings = NULL;
+
+        facts.ioreq_servers = -EPERM;
+        facts.capabilities = (char *)capabilities;
+        facts.privcmd_is_free = privcmd_is_free;
+        findings = diagnosis_make(&facts, NULL, 0);
+        for (guint i = 0; i < findings->len; i++) {
+                const Finding *finding = &g_array_index(findings, Finding, i);
+
+                if (strcmp(finding->subject, "IOREQ servers") == 0)
+                        return g_strdup(finding->advice);
+        }
+        g_assert_not_reached();
+}
+
+/* In a driver domain there are two who may forbid them, and each has to be told differently. */
+static void test_refusals(void)
+{
+        g_autofree char *dom0 = refusal("control_d", false), *unknown = refusal(NULL, false);
+        g_autofree char *kernel = refusal("", false), *xen = refusal("", true);
+
+        g_assert_cmpstr(dom0, ==, "run this as root");
+        g_assert_cmpstr(unknown, ==, "run this as root");
+        g_assert_nonnull(strstr(kernel, "xen_privcmd.unrestricted=1"));
+        g_assert_nonnull(strstr(xen, "XSM"));
+}
+
+static bool read_is_free(const char *line, const char *lockdown)
+{
+        g_autofree char *folder = g_dir_make_tmp("test-diagnosis-XXXXXX", NULL);
+        _cleanup_(host_facts_clear) HostFacts facts = { .kernel_release = g_strdup("6.12.9") };
+        _cleanup_fd_ int root = open(folder, O_RDONLY | O_DIRECTORY);
+
+        write_file(folder, "proc/cmdline", line);
+        if (lockdown)
+                write_file(folder, "sys/kernel/security/lockdown", lockdown);
+        host_facts_read(root, &facts);
+        remove_all(folder);
+        return facts.privcmd_is_free;
+}
+
+static void test_privcmd(void)
+{
+        g_assert_false(read_is_free("quiet\n", NULL));
+        g_assert_true(read_is_free("xen_privcmd.unrestricted=1 quiet\n", NULL));
+        g_assert_true(read_is_free("xen_privcmd.unrestricted\n", "[none] integrity\n"));
+        g_assert_false(read_is_free("xen_privcmd.unrestricted\n", "none [integrity]\n"));
+}
+
 static const char *interrupts(const char *release, const char *config)
 {
         g_autoptr(GArray) findings = NULL;
@@ -156,28 +231,6 @@ static void test_problems(void)
         g_autoptr(GArray) findings = diagnosis_make(&good, reports, 3);
 
         g_assert_cmpint(worst_of(findings, "xen-virtiod"), ==, FINDING_WARNING);
-}
-
-static void write_file(const char *root, const char *path, const char *text)
-{
-        g_autofree char *full = g_build_filename(root, path, NULL);
-        g_autofree char *folder = g_path_get_dirname(full);
-
-        g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
-        g_assert_true(g_file_set_contents(full, text, -1, NULL));
-}
-
-static void remove_all(const char *path)
-{
-        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-        const char *name;
-
-        while (dir && (name = g_dir_read_name(dir))) {
-                g_autofree char *full = g_build_filename(path, name, NULL);
-
-                remove_all(full);
-        }
-        g_remove(path);
 }
 
 static void test_files(void)
@@ -273,5 +326,7 @@ int main(int argc, char **argv)
         g_test_add_func("/diagnosis/files", test_files);
         g_test_add_func("/diagnosis/no-files", test_no_files);
         g_test_add_func("/diagnosis/own-config", test_own_config);
+        g_test_add_func("/diagnosis/refusals", test_refusals);
+        g_test_add_func("/diagnosis/privcmd", test_privcmd);
         return g_test_run();
 }
