@@ -388,8 +388,11 @@ static void device_set_timer(Device *device, uint64_t wake_usec)
                 return;
         r = sd_event_add_time(device->services->event, &device->timer, CLOCK_MONOTONIC, wake_usec,
                               USEC_PER_MSEC, device_on_timer, device);
-        if (r < 0)
+        if (r < 0) {
+                /* Nobody would look at the device again; and to start anew disturbs no device. */
                 device_log(device, LOG_ERR, NULL, r, "cannot set a timer: %m");
+                sd_event_exit(device->services->event, r);
+        }
 }
 
 void device_unit_restart(Unit *unit, Restart *restart)

@@ -317,8 +317,10 @@ static void shared_set_timer(SharedFrontend *shared, uint64_t wake_usec)
                 return;
         r = sd_event_add_time(shared->all->services.event, &shared->timer, CLOCK_MONOTONIC,
                               wake_usec, USEC_PER_MSEC, shared_on_timer, shared);
-        if (r < 0)
+        if (r < 0) {
                 shared_log(shared, r, "cannot set a timer: %m");
+                sd_event_exit(shared->all->services.event, r);
+        }
 }
 
 static SharedAction shared_decide(const SharedFrontend *shared, uint64_t *ret_wake_usec)

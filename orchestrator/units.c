@@ -288,9 +288,11 @@ static int units_on_job_removed(sd_bus_message *message, void *userdata,
         Units *units = userdata;
         bool reloaded;
         Unit *unit;
+        int r;
 
-        if (sd_bus_message_read(message, "uoss", NULL, &job, &name, &result) < 0)
-                return 0;
+        r = sd_bus_message_read(message, "uoss", NULL, &job, &name, &result);
+        if (r < 0)
+                return units_retry(units, r);
         unit = g_hash_table_lookup(units->table, name);
         if (!unit || g_strcmp0(unit->job, job) != 0)
                 return 0;
@@ -311,9 +313,11 @@ static int units_on_unit_removed(sd_bus_message *message, void *userdata,
         Units *units = userdata;
         const char *name;
         Unit *unit;
+        int r;
 
-        if (sd_bus_message_read(message, "so", &name, NULL) < 0)
-                return 0;
+        r = sd_bus_message_read(message, "so", &name, NULL);
+        if (r < 0)
+                return units_retry(units, r);
         unit = g_hash_table_lookup(units->table, name);
         if (!unit)
                 return 0;
@@ -340,12 +344,14 @@ static int units_on_list(sd_bus_message *message, void *userdata, sd_bus_error *
         g_hash_table_iter_init(&iter, units->table);
         while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&unit))
                 unit->status.phase = UNIT_DOWN;
-        while (sd_bus_message_read(message, "(ssssssouso)", &name, NULL, NULL, &state, NULL, NULL,
-                                   NULL, NULL, NULL, NULL) > 0) {
+        while ((r = sd_bus_message_read(message, "(ssssssouso)", &name, NULL, NULL, &state, NULL,
+                                        NULL, NULL, NULL, NULL, NULL)) > 0) {
                 unit = g_hash_table_lookup(units->table, name);
                 if (unit)
                         unit->status.phase = unit_phase_parse(state);
         }
+        if (r < 0)
+                return units_retry(units, r);
 
         units->settled = true;
         restart_note_healthy(&units->restart, clock_now_usec());
@@ -380,15 +386,22 @@ static int units_on_reconnect(sd_event_source *source _unused_, uint64_t usec _u
         return units_connect(units);
 }
 
-/* The connection is gone, or could not be made: later again. */
+/* The connection is gone, could not be made, or tells what we cannot read: later again. */
 static int units_retry(Units *units, int reason)
 {
+        int r;
+
         restart_note_failure(&units->restart, clock_now_usec(), g_random_int());
         log_error_errno(NULL, reason, "no connection to systemd: %m, trying again");
         units->settled = false;
         units->reconnect = sd_event_source_unref(units->reconnect);
-        return sd_event_add_time(units->event, &units->reconnect, CLOCK_MONOTONIC,
-                                 units->restart.not_before, 0, units_on_reconnect, units);
+        r = sd_event_add_time(units->event, &units->reconnect, CLOCK_MONOTONIC,
+                              units->restart.not_before, 0, units_on_reconnect, units);
+        if (r < 0) {
+                log_error_errno(NULL, r, "cannot set a timer: %m");
+                sd_event_exit(units->event, r);
+        }
+        return r;
 }
 
 static int units_on_disconnected(sd_bus_message *message _unused_, void *userdata,

@@ -5,6 +5,7 @@ lets calls fail.
 A scenario is a function that takes a HostRun. The first that reaches a call is the one it fails in.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -62,8 +63,11 @@ class HostRun:
         self._number += 1
         return LoggedDaemon(self.host, self._number, environment)
 
-    def run(self, scenario, site=None, count=1):
-        """Runs a scenario in which that call fails. Returns what was open at its end."""
+    def run(self, scenario, site=None, count=1, opened=None):
+        """Runs a scenario in which that call fails. Returns what was open at its end.
+
+        It waits for a while until that is no more than what may be open.
+        """
         self.domid += 1
         self.trace = Trace(self.host.folder / f"trace-{self.domid}", site, count)
         self.failed = []
@@ -72,7 +76,7 @@ class HostRun:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         scenario(self)
-        opened = self._descriptors()
+        opened = self._descriptors(opened or Counter())
         self._is_ending = True
         self.daemon.stop()
         self._thread.join()
@@ -112,12 +116,17 @@ class HostRun:
                 return None
         return self.wait(done, f"xen-virtioctl {arguments[0]}")[0]
 
-    def _descriptors(self):
-        """What the daemon has open when all that it has been asked is answered, by kind."""
+    def _descriptors(self, may_be):
         folder = f"/proc/{self.daemon.process.pid}/fd"
-        time.sleep(AGAIN)
-        return Counter(re.sub(r".*/|:.*|-\d+(.log)?$", "", os.readlink(f"{folder}/{name}"))
-                       for name in os.listdir(folder))
+        end = time.monotonic() + 20 * AGAIN
+        while True:
+            time.sleep(AGAIN)
+            with contextlib.suppress(FileNotFoundError):  # just closed
+                found = Counter(
+                    re.sub(r".*/|:.*|-\d+(.log)?$", "", os.readlink(f"{folder}/{name}"))
+                    for name in os.listdir(folder))
+                if not found - may_be or not may_be or time.monotonic() > end:
+                    return found
 
     def end(self):
         """How the process ended in which the fault was: status, and what it said; or None."""
@@ -171,4 +180,19 @@ def looked_at(run):
     run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
 
 
-SCENARIOS = [come_and_go, looked_at]
+def systemd_goes(run):
+    """It is upgraded, with a device before and one after that."""
+    host = run.host
+    guest = host.guest(run.domid, 1)
+    first, second = (f"{run.domid}-virtio-{devid}" for devid in range(2))
+    run.wait(lambda: host.serves(NEAR, first), first)
+    host.systemd.tell("away 30")
+    run.wait(lambda: "no connection to systemd" in run.daemon.log, "the end of the connection")
+    guest.add(1)
+    run.wait(lambda: host.serves(NEAR, first, second), second)
+    guest.die()
+    guest.forget()
+    run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
+
+
+SCENARIOS = [come_and_go, looked_at, systemd_goes]

@@ -76,7 +76,7 @@ def complaints(program, hosts, opened, scenario, offset, number):
     take, drop = hosts
     site, run = program.sites[offset], take()
     try:
-        more = run.run(scenario, site, number) - opened
+        more = run.run(scenario, site, number, opened) - opened
     except (AssertionError, KeyError, OSError) as error:
         drop()
         return [repr(error)]
