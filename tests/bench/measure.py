@@ -3,6 +3,7 @@
 
 import itertools
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,32 @@ ENDED = "lab-guest: /guest.sh ended"
 # Of the emulating machine, which may be busy.
 GUEST_SECONDS = 1800
 
-# The ways to the guest's memory, as a backend's profile has them, and the paths of kicks and
-# calls, as XEN_VIRTIO_NOTIFY has them, each with what the frontend says when it has taken it.
-WAYS = ("preload",)
+REFERENCE = ("s|^ExecStart=.*|ExecStart=/usr/libexec/xen-virtio/xen-virtio-test-backend "
+             "--socket-path=%{socket} --blk-file=%{disk.path} --protocol=0xffffffff|;")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to the guest's memory: how it is written in the shipped profile, and what it takes."""
+
+    edit: str  # for sed
+    text: str  # what the frontend says of it
+    settings: str = ""  # of the guest
+    grants: bool = False
+    is_block: bool = False  # the disk is a block device, over the image
+
+
+ROOM = "max_grant_frames = 512"
+WAYS = {
+    "preload": Way("s/^Memory=.*/Memory=preload/", "mapped by the backend as a file"),
+    "seeded": Way("s/^Memory=.*/Memory=seed/", "seeded grants", ROOM),
+    "seeded, O_DIRECT": Way("s/^Memory=.*/Memory=seed/; s/cache.direct=off/cache.direct=on/",
+                            "seeded grants", ROOM, is_block=True),
+    "XEN_MMAP, foreign": Way(REFERENCE + "s/^Memory=.*/Memory=xen-mmap/", "XEN_MMAP, foreign"),
+    "XEN_MMAP, grants": Way(REFERENCE, "XEN_MMAP, grants", grants=True),
+}
+# The paths of kicks and calls, as XEN_VIRTIO_NOTIFY has them, each with what the frontend says when
+# it has taken it.
 PATHS = {"relay": "relayed", "irqfd": "interrupts by the kernel (irqfd)",
          "kernel": "by the kernel (irqfd, ioeventfd)"}
 
@@ -59,22 +83,31 @@ def make_image(host):
 def configure(host, way, path):
     """Makes all devices that start from now on go this way and path."""
     host.check(f"mkdir -p /etc/xen-virtio/backends {DROPIN} && "
-               f"sed 's/^Memory=.*/Memory={way}/' /usr/share/{PROFILE} > /etc/{PROFILE} && "
+               f"sed '{way.edit}' /usr/share/{PROFILE} > /etc/{PROFILE} && "
                f"printf '[Service]\\nEnvironment=XEN_VIRTIO_NOTIFY={path}\\n' > "
                f"{DROPIN}/bench.conf && systemctl daemon-reload && "
                "systemctl restart xen-virtiod")
 
 
-def measure(host, guest_io, way, path):
+def disk_of(host, way):
+    """The disk as this way wants it."""
+    if not way.is_block:
+        return Disk(IMAGE, grants=way.grants)
+    found = host.run(f"losetup -n -O NAME -j {IMAGE}").output.strip()
+    return Disk(found or host.check(f"losetup --find --show {IMAGE}").strip())
+
+
+def measure(host, guest_io, row, way, path):
     """The nanoseconds of each workload, for one way and path."""
     configure(host, way, path)
-    guest = Guest(host, f"{way}-{path}", [Disk(IMAGE)], MEASURE, memory=192,
-                  files={"guest-io": guest_io})
+    guest = Guest(host, re.sub(r"\W+", "-", row), [disk_of(host, way)], MEASURE, memory=192,
+                  files={"guest-io": guest_io}, settings=way.settings)
     guest.create()
     [unit] = guest.units("frontend")
-    status = host.check(f"systemctl show -P StatusText {unit}")
-    if PATHS[path] not in status:
-        raise LabError(f"the frontend does not go the path \"{path}\": {status}")
+    said = host.journal(f"_SYSTEMD_UNIT={unit}")
+    for text in (way.text, f"notifications: {PATHS[path]}"):
+        if text not in said:
+            raise LabError(f"\"{row}\" is not gone: no \"{text}\" in\n{said}")
     # Sleeps until the console has something new: asking again and again would be measured, too.
     host.check(f"exec 3< <(exec tail -n +1 -F {guest.log} 2>&1); "
                f"grep -q -m 1 '{ENDED}' <&3; status=$?; kill $!; exit $status", GUEST_SECONDS)
@@ -85,9 +118,19 @@ def measure(host, guest_io, way, path):
     return dict(zip(WORKLOADS, map(int, found.group(1).split()), strict=True))
 
 
-def measure_all(host):
-    """The figures of all ways and paths, by "way, path"."""
+def rows(only):
+    """All ways and paths by "way, path": those that have any of these words in it."""
+    pairs = {f"{name}, {path}": (way, path)
+             for (name, way), path in itertools.product(WAYS.items(), PATHS)}
+    return {row: pair for row, pair in pairs.items() if any(word in row for word in only)}
+
+
+def measure_rows(host, only):
+    """The figures of these rows."""
     guest_io = program.build(GUEST_IO, host.lab.folder).read_bytes()
     make_image(host)
-    return {f"{way}, {path}": measure(host, guest_io, way, path)
-            for way, path in itertools.product(WAYS, PATHS)}
+    figures = {}
+    for row, (way, path) in rows(only).items():
+        figures[row] = measure(host, guest_io, row, way, path)
+        print(f"{row}: {list(figures[row].values())}", file=sys.stderr, flush=True)
+    return figures

@@ -23,7 +23,10 @@ SIZES = {4 * KIB: "4 KiB", MIB: "1 MiB"}
 
 # The picture: one panel for each size, one group of bars for each workload, one bar for each row.
 PANEL, LABEL, BAR, GAP, HEADING, AXIS = 570, 200, 290, 18, 26, 50
-COLOURS = ("#1b4f8f", "#2f80c9", "#7ab8e6", "#14735a", "#35a884", "#8fd3bd")
+# Of each way, three shades for its paths.
+COLOURS = ("#1b4f8f", "#2f80c9", "#7ab8e6", "#14735a", "#35a884", "#8fd3bd",
+           "#5b6b12", "#8ea32b", "#c6d36f", "#7a3b0c", "#c46a23", "#e8ab78",
+           "#5a2a82", "#8e57bd", "#c3a2e0")
 REFERENCE_COLOUR = "#b8b8b8"
 STYLE = """\
 <style>
