@@ -63,10 +63,8 @@ int claim_intent_list(int rundir, ClaimIntentFound *found, void *userdata)
                 uint16_t domid;
                 uint64_t base;
 
-                if (intent_parse(name, &domid, &base) < 0)
-                        continue;
-                found(userdata, domid, base);
-                unlinkat(rundir, name, 0);
+                if (intent_parse(name, &domid, &base) == 0)
+                        found(userdata, domid, base);
         }
         return 0;
 }

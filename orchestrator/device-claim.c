@@ -156,7 +156,8 @@ int device_claim_take(Device *device)
         if (r < 0)
                 return r;
         r = claim_take(device);
-        claim_intent_end(services->rundir, device->name.domid, base);
+        if (r < 0)
+                claim_intent_end(services->rundir, device->name.domid, base);
         return r;
 }
 
@@ -238,4 +239,12 @@ int device_claim_release(Device *device)
         r = claim_release(device);
         claim_intent_end(services->rundir, device->name.domid, base);
         return r;
+}
+
+/* The note that the claim has left goes with what it stands for. */
+void device_claim_settle(Device *device)
+{
+        if (device->leftover && device->claimed)
+                claim_intent_end(device->services->rundir, device->name.domid, device->launch.base);
+        device->leftover = false;
 }

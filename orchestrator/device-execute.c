@@ -26,6 +26,7 @@ static void device_claim(Device *device)
         if (r >= 0) {
                 device->claim_restart = (Restart){ 0 };
                 device->answered = false;
+                device->leftover = true;
                 device_write_error(device, NULL);
                 device_set_state(device, DEVICE_CLAIMED);
                 return;
@@ -108,6 +109,15 @@ void device_compare_backend(Device *device)
                 r < 0 || !dropin_has(services->unitdir, unit_name(device->backend), text);
 }
 
+static void device_clear(Device *device)
+{
+        device_log(device, LOG_WARNING, NULL, 0, "stopping what is left of it");
+        if (unit_phase(device->backend) != UNIT_DOWN)
+                unit_stop(device->backend);
+        if (unit_phase(device->frontend) != UNIT_DOWN)
+                unit_stop(device->frontend);
+}
+
 static void device_stop(Device *device)
 {
         if (!device->stop_requested)
@@ -129,7 +139,7 @@ static void device_release(Device *device)
                 restart_note_failure(&device->claim_restart, clock_now_usec(), g_random_int());
                 return;
         }
-        device->claimed = false;
+        device->claimed = device->leftover = false;
         device->stop_requested = false;
         device->claim_restart = device->backend_restart = device->frontend_restart = (Restart){ 0 };
         device_set_state(device, DEVICE_RELEASED);
@@ -160,6 +170,9 @@ void device_execute(Device *device, Action action)
                 break;
         case ACTION_START_FRONTEND:
                 device_frontend_start(device);
+                break;
+        case ACTION_CLEAR:
+                device_clear(device);
                 break;
         case ACTION_STOP:
                 device_stop(device);

@@ -31,6 +31,7 @@ struct Device {
         SharedMember *member; /* of the guest's shared frontend; NULL: the unit is its own */
         Unit *frontend, *backend, *slice;
         UnitPhase frontend_phase, backend_phase; /* when last looked at */
+        bool leftover;                           /* the units have not been down since the claim */
         bool stop_requested;
         uint64_t stop_deadline;
 
@@ -93,6 +94,9 @@ void device_claim_configure(Device *device);
  * logged: something is left, and another call goes on with it.
  */
 int device_claim_release(Device *device) _warn_unused_;
+
+/* The units are down: whatever comes up from now on is of this claim. */
+void device_claim_settle(Device *device);
 
 /*
  * Takes over how a process is by now. Returns whether it has gone down by itself: then it shall

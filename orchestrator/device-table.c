@@ -41,8 +41,7 @@ static bool holds(const Device *device, uint16_t domid)
         return device_name(device)->domid == domid && device_launch(device);
 }
 
-const char *device_table_holder(GHashTable *devices, uint16_t domid, uint64_t base,
-                                const Device *but)
+Device *device_table_holder(GHashTable *devices, uint16_t domid, uint64_t base, const Device *but)
 {
         GHashTableIter iter;
         Device *other;
@@ -50,7 +49,7 @@ const char *device_table_holder(GHashTable *devices, uint16_t domid, uint64_t ba
         g_hash_table_iter_init(&iter, devices);
         while (g_hash_table_iter_next(&iter, NULL, (void **)&other)) {
                 if (other != but && holds(other, domid) && device_launch(other)->base == base)
-                        return device_instance(other);
+                        return other;
         }
         return NULL;
 }

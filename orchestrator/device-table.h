@@ -18,9 +18,8 @@ GHashTable *device_table_new(void);
 /* The device's place among its guest's of its type, as GuestOrder has it. */
 int device_table_order(GHashTable *devices, const Device *device);
 
-/* The instance of the guest's device, another than but, that has claimed the range; or NULL. */
-const char *device_table_holder(GHashTable *devices, uint16_t domid, uint64_t base,
-                                const Device *but);
+/* The guest's device, another than but, that has claimed the range; or NULL. */
+Device *device_table_holder(GHashTable *devices, uint16_t domid, uint64_t base, const Device *but);
 
 /* The IOREQ servers that the guest's devices have claimed, a bit for each number. */
 uint32_t device_table_servers(GHashTable *devices, uint16_t domid);

@@ -12,7 +12,7 @@
 /* Actions in one go; a device needs four to come and four to go. */
 #define ACTIONS_MAX 16
 
-/* Device.error of a device whose node an earlier orchestrator may have written. */
+/* Device.error before the nodes have been read: an earlier orchestrator may have written it. */
 #define ERROR_UNKNOWN ""
 
 static const char *const device_states[_DEVICE_STATE_MAX] = {
@@ -81,8 +81,9 @@ bool device_follow_phase(const Device *device, UnitPhase now, UnitPhase *phase, 
         *phase = now;
         if (now == UNIT_UP && before != UNIT_UP)
                 restart_note_healthy(restart, clock_now_usec());
-        return device->claimed && !device->stop_requested && now == UNIT_DOWN &&
-               before != UNIT_DOWN && before != UNIT_UNKNOWN && !restart_take_order(restart);
+        return device->claimed && !device->stop_requested && !device->leftover &&
+               now == UNIT_DOWN && before != UNIT_DOWN && before != UNIT_UNKNOWN &&
+               !restart_take_order(restart);
 }
 
 void device_note_end(Device *device, const char *role, const char *end, const char *unit)
@@ -117,9 +118,12 @@ void device_observe(Device *device)
         /* The backend first: its end explains the frontend's. */
         device_observe_backend(device);
         device_frontend_observe(device);
+        if (device->frontend_phase == UNIT_DOWN && device->backend_phase == UNIT_DOWN)
+                device_claim_settle(device);
 
-        if (!device->claimed || device->stop_requested || device->state == DEVICE_READY ||
-            device->frontend_phase != UNIT_UP || device->backend_phase != UNIT_UP)
+        if (!device->claimed || device->leftover || device->stop_requested ||
+            device->state == DEVICE_READY || device->frontend_phase != UNIT_UP ||
+            device->backend_phase != UNIT_UP)
                 return;
         if (!device->answered)
                 device_log(device, LOG_INFO, LOG_ID_DEVICE_READY, 0,
@@ -145,6 +149,7 @@ static Device *device_make(const DeviceServices *services, const DeviceName *nam
         device->services = services;
         device->name = *name;
         device->domain_exists = true;
+        device->error = g_strdup(ERROR_UNKNOWN);
         device_name_instance(name, device->instance);
         device_name_frontend_unit(name, frontend);
         device_name_backend_unit(name, backend);
@@ -173,7 +178,6 @@ Device *device_adopt(const DeviceServices *services, const DeviceName *name, con
         device->introduced = true;
         device->claimed = true;
         device->answered = true;
-        device->error = g_strdup(ERROR_UNKNOWN);
         device->launch = *launch;
         device_frontend_adopt(device);
         device_set_state(device, DEVICE_CLAIMED);
@@ -217,6 +221,11 @@ const char *device_instance(const Device *device)
 const Launch *device_launch(const Device *device)
 {
         return device->claimed ? &device->launch : NULL;
+}
+
+void device_expect_leftover(Device *device)
+{
+        device->leftover = true;
 }
 
 uint32_t device_type(const Device *device)
@@ -342,6 +351,7 @@ static Action device_decide(Device *device, uint64_t *ret_wake_usec)
                 .backend = unit_phase(device->backend),
                 .frontend = device_frontend_phase(device),
                 .slice = unit_phase(device->slice),
+                .leftover = device->leftover,
                 .stop_requested = device->stop_requested,
                 .stop_deadline = device->stop_deadline,
                 .claim_after = device->claim_restart.not_before,
@@ -359,6 +369,10 @@ void device_update(Device *device, const NodeSet *nodes, bool domain_exists)
         device->domain_exists = domain_exists;
         g_free(device->vm);
         device->vm = g_strdup(nodes->values[NODE_DOMAIN_VM]);
+        if (g_strcmp0(device->error, ERROR_UNKNOWN) == 0) {
+                g_free(device->error);
+                device->error = g_strdup(nodes->values[NODE_ERROR]);
+        }
         if (!node_set_has_device(nodes)) {
                 device->xenbus = XENBUS_UNKNOWN;
                 device->wish = WISH_GONE;

@@ -56,6 +56,9 @@ const char *device_instance(const Device *device);
 /* What is claimed for it; NULL: nothing. */
 const Launch *device_launch(const Device *device);
 
+/* An adopted device, whose units may be of an earlier claim. */
+void device_expect_leftover(Device *device);
+
 /* Its virtio device id; 0 if its nodes have never made sense. */
 uint32_t device_type(const Device *device);
 

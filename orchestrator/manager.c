@@ -59,20 +59,27 @@ static void manager_enqueue(void *userdata, Device *device, bool read)
         manager_schedule(manager);
 }
 
-static void manager_add(Manager *manager, Device *device)
+static Device *manager_add(Manager *manager, Device *device)
 {
         g_hash_table_insert(manager->devices, (void *)device_name(device), device);
+        return device;
+}
+
+/* The device of that name, which may be new; NULL if there are too many. */
+static Device *manager_get(Manager *manager, const DeviceName *name, uint64_t seen_usec)
+{
+        Device *device = g_hash_table_lookup(manager->devices, name);
+
+        if (device || g_hash_table_size(manager->devices) >= STORE_DEVICES_MAX)
+                return device;
+        return manager_add(manager, device_new(&manager->services, name, seen_usec));
 }
 
 /* Has a device's nodes read, seen for the first time or again. */
 static void manager_see(Manager *manager, const DeviceName *name, uint64_t seen_usec)
 {
-        if (!g_hash_table_lookup(manager->devices, name)) {
-                if (g_hash_table_size(manager->devices) >= STORE_DEVICES_MAX)
-                        return;
-                manager_add(manager, device_new(&manager->services, name, seen_usec));
-        }
-        store_read(manager->services.store, name);
+        if (manager_get(manager, name, seen_usec))
+                store_read(manager->services.store, name);
 }
 
 /* A domain has ended, and the event does not say which. */
@@ -162,6 +169,9 @@ static void manager_on_nodes(void *userdata, const DeviceName *name, const NodeS
         Manager *manager = userdata;
         Device *device = g_hash_table_lookup(manager->devices, name);
 
+        /* It was forgotten after it was asked for, and yet it has come again. */
+        if (!device && node_set_has_device(nodes))
+                device = manager_get(manager, name, clock_now_usec());
         if (!device)
                 return;
         device_update(device, nodes, domain_exists);
@@ -210,6 +220,7 @@ static void manager_reconcile(Manager *manager, Device *device)
                 manager_stop_guest(manager, device_name(device)->domid);
         if (lives)
                 return;
+        store_forget(manager->services.store, device_name(device));
         g_hash_table_remove(manager->queue, device);
         g_hash_table_remove(manager->devices, device_name(device));
         device_free(device);
@@ -297,13 +308,17 @@ static void manager_on_intent(void *userdata, uint16_t domid, uint64_t base)
 {
         Manager *manager = userdata;
         SharedFrontend *shared = shared_frontends_find(manager->services.shared, domid);
+        Device *device = device_table_holder(manager->devices, domid, base, NULL);
         uint32_t known = device_table_servers(manager->devices, domid);
 
-        if (device_table_holder(manager->devices, domid, base, NULL))
+        if (device) {
+                device_expect_leftover(device);
                 return;
+        }
         if (shared)
                 known |= 1U << shared_frontend_server(shared);
         claims_drop(manager->services.claims, domid, base, known);
+        claim_intent_end(manager->services.rundir, domid, base);
 }
 
 /* What an earlier orchestrator has claimed; devices find their shared frontends. */
@@ -384,7 +399,10 @@ static const char *manager_holder(void *userdata, const Device *device, uint64_t
 {
         const Manager *manager = userdata;
 
-        return device_table_holder(manager->devices, device_name(device)->domid, base, device);
+        const Device *holder =
+                device_table_holder(manager->devices, device_name(device)->domid, base, device);
+
+        return holder ? device_instance(holder) : NULL;
 }
 
 static int manager_open(Manager *manager)

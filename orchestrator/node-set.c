@@ -17,6 +17,7 @@ static const char *const node_names[_NODE_MAX] = {
         [NODE_MODE] = "mode",
         [NODE_DEVICE_TYPE] = "device-type",
         [NODE_DEV] = "dev",
+        [NODE_ERROR] = "error",
         [NODE_DOMAIN_VM] = "vm",
         [NODE_DOMAIN_NAME] = "name",
         [NODE_DOMAIN_MEMORY] = "memory/static-max",
@@ -35,7 +36,7 @@ bool node_is_domain(Node node)
 bool node_set_has_device(const NodeSet *nodes)
 {
         for (unsigned int i = 0; i < _NODE_MAX; i++) {
-                if (!node_is_domain(i) && nodes->values[i])
+                if (!node_is_domain(i) && i != NODE_ERROR && nodes->values[i])
                         return true;
         }
         return false;

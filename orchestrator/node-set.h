@@ -22,6 +22,7 @@ typedef enum Node {
         NODE_MODE,
         NODE_DEVICE_TYPE,
         NODE_DEV,
+        NODE_ERROR, /* written by us, or by the one before us */
         /* In the guest's folder, /local/domain/DOMID. */
         NODE_DOMAIN_VM,
         NODE_DOMAIN_NAME,
@@ -40,7 +41,7 @@ const char *node_name(Node node);
 /* Whether the node lies in the guest's folder rather than in the backend's. */
 bool node_is_domain(Node node);
 
-/* Whether any node of the device's own is there. */
+/* Whether any node of the device's own is there, which the toolstack has written. */
 bool node_set_has_device(const NodeSet *nodes);
 
 /* Frees the values (malloc's) and leaves an empty set. */

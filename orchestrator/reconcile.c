@@ -10,6 +10,7 @@ static const char *const action_names[_ACTION_MAX] = {
         [ACTION_ANSWER] = "answer",
         [ACTION_START_BACKEND] = "start-backend",
         [ACTION_START_FRONTEND] = "start-frontend",
+        [ACTION_CLEAR] = "clear",
         [ACTION_STOP] = "stop",
         [ACTION_RELEASE] = "release",
         [ACTION_CLOSE] = "close",
@@ -49,6 +50,20 @@ static Action reconcile_start(const Observed *observed, uint64_t now_usec, uint6
         return action;
 }
 
+static bool is_up(UnitPhase phase)
+{
+        return phase == UNIT_UP || phase == UNIT_STARTING;
+}
+
+/*
+ * Processes of an earlier claim, which was given up while systemd did not stop them, know of
+ * another server, or of none.
+ */
+static Action reconcile_clear(const Observed *observed)
+{
+        return is_up(observed->backend) || is_up(observed->frontend) ? ACTION_CLEAR : ACTION_NONE;
+}
+
 static Action reconcile_serve(const Desired *desired, const Observed *observed, uint64_t now_usec,
                               uint64_t *wake)
 {
@@ -56,8 +71,10 @@ static Action reconcile_serve(const Desired *desired, const Observed *observed, 
                 return when(ACTION_CLAIM, observed->claim_after, now_usec, wake);
 
         if (observed->xenbus == XENBUS_INITIALISING &&
-            (desired->answer_early || observed->frontend == UNIT_UP))
+            (desired->answer_early || (observed->frontend == UNIT_UP && !observed->leftover)))
                 return ACTION_ANSWER;
+        if (observed->leftover)
+                return reconcile_clear(observed);
 
         return reconcile_start(observed, now_usec, wake);
 }
@@ -77,6 +94,8 @@ static Action reconcile_end(const Desired *desired, const Observed *observed, ui
                         return ACTION_STOP;
                 return when(ACTION_RELEASE, after > deadline ? after : deadline, now_usec, wake);
         }
+        if (reconcile_clear(observed) != ACTION_NONE)
+                return ACTION_CLEAR;
         if (desired->wish == WISH_CLOSE)
                 return ACTION_CLOSE;
         if (desired->wish == WISH_GONE)

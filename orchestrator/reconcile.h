@@ -39,6 +39,7 @@ typedef struct Observed {
         UnitPhase backend;
         UnitPhase frontend;
         UnitPhase slice;        /* of both units; stopping it stops them */
+        bool leftover;          /* the units have not been down since the claim */
         bool stop_requested;    /* the device was told to end; there is no way back */
         uint64_t stop_deadline; /* then it ends whatever systemd says */
         uint64_t claim_after;   /* earliest times of the next try: to take or give back the range */
@@ -52,7 +53,8 @@ typedef enum Action {
         ACTION_ANSWER, /* write state 2 */
         ACTION_START_BACKEND,
         ACTION_START_FRONTEND,
-        ACTION_STOP,    /* stop both units */
+        ACTION_CLEAR,   /* stop what is up of both units, and of an earlier claim */
+        ACTION_STOP,    /* stop both units: the device ends */
         ACTION_RELEASE, /* give the range back and remove the files */
         ACTION_CLOSE,   /* write state 6 */
         ACTION_FORGET,  /* the device is history */

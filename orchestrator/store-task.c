@@ -276,7 +276,8 @@ static void write_request(StoreTask *task)
         char path[STORE_PATH_MAX];
 
         store_path_device(&task->name,
-                          task->kind == STORE_TASK_STATE ? node_name(NODE_STATE) : "error", path);
+                          node_name(task->kind == STORE_TASK_STATE ? NODE_STATE : NODE_ERROR),
+                          path);
         g_byte_array_append(payload, (const guint8 *)path, (guint)strlen(path) + 1);
         if (text)
                 g_byte_array_append(payload, (const guint8 *)text, (guint)strlen(text));

@@ -348,6 +348,24 @@ void store_write_error(Store *store, const DeviceName *name, const char *text)
         store_push(store, task);
 }
 
+void store_forget(Store *store, const DeviceName *name)
+{
+        GList *next;
+
+        for (GList *i = store->tasks.head; i; i = next) {
+                StoreTask *task = i->data;
+                bool is_write = task->kind == STORE_TASK_STATE || task->kind == STORE_TASK_ERROR;
+
+                next = i->next;
+                if (!is_write || !device_name_equal(&task->name, name) ||
+                    (store->running && i == store->tasks.head))
+                        continue;
+                g_hash_table_remove(store->waiting, task);
+                g_queue_delete_link(&store->tasks, i);
+                store_task_free(task);
+        }
+}
+
 int store_open(sd_event *event, const StoreOps *ops, void *userdata, Store **ret_store)
 {
         Store *store = g_new0(Store, 1);

@@ -78,3 +78,6 @@ void store_write_state(Store *store, const DeviceName *name, XenbusState from, X
  * removes it if text is NULL. Not if the device is gone.
  */
 void store_write_error(Store *store, const DeviceName *name, const char *text);
+
+/* The device is history: what was to be written for it is not meant for one that comes after it. */
+void store_forget(Store *store, const DeviceName *name);

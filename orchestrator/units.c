@@ -326,6 +326,22 @@ static int units_on_unit_removed(sd_bus_message *message, void *userdata,
         return 0;
 }
 
+/*
+ * A process of ours that nobody looks after: its device was given up while systemd did not answer,
+ * or its record is gone. It goes with its slice.
+ */
+static void units_stop_stray(Units *units, const char *name, UnitPhase phase)
+{
+        const char *instance = strchr(name, '@'), *end = strstr(name, ".service");
+        g_autofree char *slice = NULL;
+
+        if (phase == UNIT_DOWN || phase == UNIT_STOPPING || !instance || !end)
+                return;
+        log_warning(NULL, "%s: nobody needs it, stopping it", name);
+        slice = g_strdup_printf("xen-virtio-%.*s.slice", (int)(end - instance - 1), instance + 1);
+        units_stop_other(units, slice);
+}
+
 /* The answer to ListUnitsByPatterns: what is not in it is not running. */
 static int units_on_list(sd_bus_message *message, void *userdata, sd_bus_error *ret _unused_)
 {
@@ -349,6 +365,8 @@ static int units_on_list(sd_bus_message *message, void *userdata, sd_bus_error *
                 unit = g_hash_table_lookup(units->table, name);
                 if (unit)
                         unit->status.phase = unit_phase_parse(state);
+                else
+                        units_stop_stray(units, name, unit_phase_parse(state));
         }
         if (r < 0)
                 return units_retry(units, r);

@@ -243,13 +243,14 @@ class Host:
             self.relay = Relay(self.store_path, self.xenstored.path)
         self.toolstack = Toolstack(self.xenstored.path)
         self.daemon = None
+        self.guests = {}  # by number, those that were made last
 
     def start(self, under=()):
         self.daemon = Daemon(self, under)
         return self.daemon
 
     def guest(self, domid, n_devices=0, number=None):
-        guest = Guest(self, domid, number)
+        guest = self.guests[domid] = Guest(self, domid, number)
         for devid in range(n_devices):
             guest.add(devid)
         return guest

@@ -219,6 +219,25 @@ def test_removal_while_systemd_is_away(host):
     serve(host)
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_removal_while_systemd_is_long_away(host, again):
+    """Processes that nobody could stop in time are stopped later, also if the device is back."""
+    guest = host.guest(5, 1)
+    serve(host, "5-virtio-0")
+    host.systemd.tell("away 5000")
+    guest.close(0)
+    wait(lambda: guest.state(0) == str(CLOSED), 9)
+    guest.remove(0)
+    if again:
+        guest.add(0)
+        wait(lambda: guest.servers() and guest.state(0) == str(INIT_WAIT))
+        wait(lambda: host.systemd.look().starts[frontend("5-virtio-0")] == 2, 15)
+        serve(host, "5-virtio-0")
+        assert host.systemd.starts[backend("5-virtio-0")] == 2
+    else:
+        wait(lambda: host.serves(), 15)
+
+
 def test_xenstored_says_nothing(host, build):
     """For seconds, while it is updated. Devices are looked after, and xen-virtioctl is answered."""
     guest = host.guest(5, 2)

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "tests/unit/orchestrator/history-world.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/claim-intent.h"
+#include "orchestrator/claim.h"
+#include "orchestrator/dropin.h"
+#include "orchestrator/run-state.h"
+#include "tests/unit/orchestrator/history-seams.h"
+
+World world;
+
+void world_reset(uint64_t seed)
+{
+        const bool verbose = world.verbose;
+        const uint64_t n_effects = world.n_effects;
+
+        world = (World){ .random = seed, .verbose = verbose, .n_effects = n_effects };
+        for (unsigned int guest = 0; guest < N_GUESTS; guest++) {
+                for (unsigned int device = 0; device < N_DEVICES; device++) {
+                        Place *place = &world.guests[guest].places[device];
+
+                        place->processes[0].phase = place->processes[1].phase = UNIT_DOWN;
+                }
+        }
+}
+
+/* splitmix64 */
+unsigned int world_random(unsigned int n)
+{
+        uint64_t z = (world.random += UINT64_C(0x9e3779b97f4a7c15));
+
+        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+        return (unsigned int)((z ^ (z >> 31)) % n);
+}
+
+bool world_chance(unsigned int percent)
+{
+        return world_random(100) < percent;
+}
+
+void world_tell(const char *format, ...)
+{
+        va_list args;
+
+        if (!world.verbose)
+                return;
+        va_start(args, format);
+        vfprintf(stderr, format, args);
+        va_end(args);
+        fputc('\n', stderr);
+}
+
+DeviceName world_name(unsigned int guest, unsigned int device)
+{
+        const bool is_disk = device == N_DEVICES - 1;
+
+        return (DeviceName){ (uint16_t)(FIRST_DOMID + guest),
+                             is_disk ? DEVICE_KIND_DISK : DEVICE_KIND_VIRTIO,
+                             is_disk ? 51712 : device };
+}
+
+uint64_t world_base(unsigned int device)
+{
+        return UINT64_C(0x2000000) + device * VIRTIO_MMIO_RANGE_SIZE;
+}
+
+static unsigned int device_at(uint64_t base)
+{
+        return (unsigned int)((base - UINT64_C(0x2000000)) / VIRTIO_MMIO_RANGE_SIZE);
+}
+
+bool world_find(const char *instance, unsigned int *ret_guest, unsigned int *ret_device)
+{
+        DeviceName name;
+
+        if (device_name_parse(instance, &name) < 0)
+                return false;
+        *ret_guest = name.domid - FIRST_DOMID;
+        *ret_device = name.kind == DEVICE_KIND_DISK ? N_DEVICES - 1 : name.devid;
+        return true;
+}
+
+bool world_acts(const char *what, unsigned int guest, unsigned int device)
+{
+        const char *dead;
+
+        if (world.fuse > 0 && --world.fuse == 0)
+                world.dead = true;
+        dead = world.dead ? ", but it is dead" : "";
+        world_tell("  %s %u-%u%s", what, guest, device, dead);
+        world.n_effects++;
+        return !world.dead;
+}
+
+static bool is_healthy(unsigned int guest, unsigned int device, uint32_t life)
+{
+        const Nodes *nodes = &world.guests[guest].places[device].nodes;
+
+        return world.guests[guest].alive && nodes->life == life &&
+               nodes->state >= XENBUS_INITIALISING && nodes->state <= XENBUS_CONNECTED;
+}
+
+void world_harm(unsigned int guest, unsigned int device, uint32_t life, const char *what)
+{
+        if (is_healthy(guest, device, life) && world.harm[0] == '\0')
+                g_snprintf(world.harm, sizeof(world.harm), "%s of healthy device %u-%u", what,
+                           guest, device);
+}
+
+static void blame(const char *what, unsigned int guest, unsigned int device)
+{
+        if (world.harm[0] == '\0')
+                g_snprintf(world.harm, sizeof(world.harm), "%s %u-%u", what, guest, device);
+}
+
+/* Xen */
+
+static bool has_server(const Guest *guest, unsigned int device)
+{
+        for (unsigned int i = 0; i < N_SERVERS; i++) {
+                if (guest->servers[i].exists && guest->servers[i].device == device)
+                        return true;
+        }
+        return false;
+}
+
+int claims_take(Claims *claims _unused_, uint16_t domid, uint64_t base, uint16_t *ret_server)
+{
+        const unsigned int index = domid - FIRST_DOMID, device = device_at(base);
+        Guest *guest = &world.guests[index];
+
+        if (!world_acts("take", index, device))
+                return -EIO;
+        if (!guest->alive)
+                return -ESRCH;
+        if (world.faults && world_chance(5))
+                return -EPERM;
+        if (has_server(guest, device))
+                blame("two servers for", index, device);
+        for (uint16_t i = 0; i < N_SERVERS; i++) {
+                if (guest->servers[i].exists)
+                        continue;
+                guest->servers[i] =
+                        (Server){ true, false, device, guest->places[device].nodes.life };
+                *ret_server = i;
+                return 0;
+        }
+        return -ENOSPC;
+}
+
+int claims_join(Claims *claims _unused_, uint16_t domid _unused_, uint16_t server _unused_,
+                uint64_t base _unused_)
+{
+        return -ENOSPC;
+}
+
+int claims_leave(Claims *claims _unused_, uint16_t domid _unused_, uint16_t server _unused_,
+                 uint64_t base _unused_)
+{
+        return 0;
+}
+
+int claims_release(Claims *claims _unused_, uint16_t domid, uint16_t number)
+{
+        const unsigned int index = domid - FIRST_DOMID;
+        Server *server = &world.guests[index].servers[number];
+
+        if (!world_acts("release", index, server->device) || !server->exists)
+                return 0;
+        if (server->recorded)
+                world_harm(index, server->device, server->life, "release");
+        server->exists = false;
+        return 0;
+}
+
+/* A range that nobody wrote down is nobody's yet: no harm, whoever it was for. */
+void claims_drop(Claims *claims _unused_, uint16_t domid, uint64_t base, uint32_t known)
+{
+        const unsigned int index = domid - FIRST_DOMID, device = device_at(base);
+        Guest *guest = &world.guests[index];
+
+        if (!world_acts("drop", index, device))
+                return;
+        for (unsigned int i = 0; i < N_SERVERS; i++) {
+                if (!guest->servers[i].exists || guest->servers[i].device != device)
+                        continue;
+                if (guest->places[device].record && guest->places[device].server == i)
+                        blame("drop of what is written down for", index, device);
+                /* A record of a domain that had the number before: the server is left, empty. */
+                if (known >> i & 1)
+                        guest->servers[i].device = N_DEVICES;
+                else
+                        guest->servers[i].exists = false;
+        }
+}
+
+/* Files */
+
+static Place *place_of(const char *instance, const char *what, bool *ret_acts)
+{
+        unsigned int guest, device;
+
+        if (!world_find(instance, &guest, &device))
+                g_error("%s: %s?", what, instance);
+        *ret_acts = world_acts(what, guest, device);
+        return &world.guests[guest].places[device];
+}
+
+int run_state_open(int rundir _unused_, const char *instance _unused_)
+{
+        return -ENOENT;
+}
+
+bool run_state_is_claimed(int rundir _unused_, const char *instance)
+{
+        unsigned int guest, device;
+
+        return world_find(instance, &guest, &device) && world.guests[guest].places[device].record;
+}
+
+static Server *world_server(const char *instance, uint16_t number)
+{
+        unsigned int guest, device;
+
+        if (!world_find(instance, &guest, &device))
+                g_error("%s?", instance);
+        return &world.guests[guest].servers[number];
+}
+
+int run_state_create(int rundir _unused_, const char *instance, const Launch *launch)
+{
+        bool acts;
+        Place *place = place_of(instance, "record", &acts);
+        Server *server;
+
+        if (!acts || (world.faults && world_chance(3)))
+                return -ENOSPC;
+        place->record = true;
+        place->server = launch->server;
+        server = world_server(instance, launch->server);
+        server->recorded = true;
+        place->record_life = server->life;
+        sscanf(launch->uuid, "%8" SCNx32, &place->record_guest);
+        return 0;
+}
+
+void run_state_remove_socket(int rundir _unused_, const char *instance _unused_)
+{
+}
+
+int run_state_remove(int rundir _unused_, const char *instance)
+{
+        unsigned int guest, device;
+
+        if (!world_find(instance, &guest, &device) || !world_acts("forget", guest, device))
+                return 0;
+        world.guests[guest].places[device].record = false;
+        return 0;
+}
+
+/* What makes a record, or an orchestrator's successor knows by it. */
+static void record_read(unsigned int guest, unsigned int device, Launch *ret_launch)
+{
+        const Place *place = &world.guests[guest].places[device];
+
+        *ret_launch = (Launch){
+                .server = place->server,
+                .base = world_base(device),
+                .irq = 33,
+                .device_id = 2,
+                .memory_kib = 262144,
+        };
+        world_uuid(place->record_guest, ret_launch->uuid, sizeof(ret_launch->uuid));
+}
+
+int run_state_list(int rundir _unused_, RunStateFound *found, void *userdata)
+{
+        for (unsigned int guest = 0; guest < N_GUESTS; guest++) {
+                for (unsigned int device = 0; device < N_DEVICES; device++) {
+                        const DeviceName name = world_name(guest, device);
+                        char instance[DEVICE_INSTANCE_MAX];
+                        Launch launch;
+
+                        if (!world.guests[guest].places[device].record)
+                                continue;
+                        record_read(guest, device, &launch);
+                        device_name_instance(&name, instance);
+                        found(userdata, instance, &launch);
+                }
+        }
+        return 0;
+}
+
+int claim_intent_begin(int rundir _unused_, uint16_t domid, uint64_t base)
+{
+        const unsigned int guest = domid - FIRST_DOMID, device = device_at(base);
+
+        Place *place = &world.guests[guest].places[device];
+
+        /* Before a release only a full /run keeps it away, and only a kill as well would harm. */
+        if (!world_acts("intend", guest, device) ||
+            (world.faults && !place->record && world_chance(2)))
+                return -ENOSPC;
+        place->intent = true;
+        return 0;
+}
+
+void claim_intent_end(int rundir _unused_, uint16_t domid, uint64_t base)
+{
+        const unsigned int guest = domid - FIRST_DOMID, device = device_at(base);
+
+        if (world_acts("intend no more", guest, device))
+                world.guests[guest].places[device].intent = false;
+}
+
+int claim_intent_list(int rundir _unused_, ClaimIntentFound *found, void *userdata)
+{
+        for (unsigned int guest = 0; guest < N_GUESTS; guest++) {
+                for (unsigned int device = 0; device < N_DEVICES; device++) {
+                        if (world.guests[guest].places[device].intent)
+                                found(userdata, (uint16_t)(FIRST_DOMID + guest),
+                                      world_base(device));
+                }
+        }
+        return 0;
+}
+
+int dropin_write(int dirfd _unused_, const char *unit, const char *text _unused_)
+{
+        bool acts;
+        Place *place = place_of(world_instance(unit), "drop-in", &acts);
+
+        if (!acts || (world.faults && world_chance(3)))
+                return -ENOSPC;
+        place->dropin = true;
+        return 0;
+}
+
+int dropin_remove(int dirfd _unused_, const char *unit)
+{
+        bool acts;
+        Place *place = place_of(world_instance(unit), "no drop-in", &acts);
+
+        if (acts)
+                place->dropin = false;
+        return 0;
+}
+
+/* How it should end */
+
+bool world_should_serve(unsigned int guest, unsigned int device)
+{
+        const Nodes *nodes = &world.guests[guest].places[device].nodes;
+
+        return is_healthy(guest, device, nodes->life) && nodes->complete && nodes->sensible;
+}
+
+bool world_serves(unsigned int guest, unsigned int device)
+{
+        const Guest *all = &world.guests[guest];
+        const Place *place = &all->places[device];
+        const Server *server = &all->servers[place->server];
+
+        return place->record && !place->intent && server->exists && server->device == device &&
+               place->record_guest == all->number && place->processes[0].phase == UNIT_UP &&
+               place->processes[1].phase == UNIT_UP && place->nodes.state == XENBUS_INIT_WAIT &&
+               !place->nodes.error;
+}
+
+bool world_is_clean(unsigned int guest, unsigned int device)
+{
+        const Place *place = &world.guests[guest].places[device];
+
+        return !place->record && !place->intent && !place->dropin &&
+               !has_server(&world.guests[guest], device) &&
+               place->processes[0].phase == UNIT_DOWN && place->processes[1].phase == UNIT_DOWN &&
+               (place->nodes.state != XENBUS_CLOSING || !world.guests[guest].alive);
+}
