@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What xen-virtiod costs with many devices: time, instructions, wake-ups, memory, and leftovers."""
+
+import os
+import re
+import statistics
+import time
+
+import pytest
+
+from sim.host import CLOSED, INIT_WAIT, Host, wait
+from sim.xenstore import program
+
+pytestmark = [
+    pytest.mark.plain_build(reason="sanitizers have a cost of their own"),
+    pytest.mark.skipif(not program(), reason="needs xenstored"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
+]
+
+PER_GUEST = 4  # less than Xen has IOREQ servers
+LONG = bool(os.environ.get("XEN_VIRTIO_LONG"))
+
+
+def slack():
+    """How much longer things may take, because the machine has other things to do."""
+    return max(1, os.getloadavg()[0] / os.cpu_count())
+
+
+@pytest.fixture
+def host(build, tmp_path):
+    """A host whose daemon is not started."""
+    host = Host(build, tmp_path)
+    yield host
+    host.stop()
+
+
+def populate(host, n_devices):
+    """Makes it so many devices, in guests that may be there already, all served."""
+    names = []
+    for number in range(n_devices):
+        domid, devid = 100 + number // PER_GUEST, number % PER_GUEST
+        guest = host.guests.get(domid) or host.guest(domid)
+        if guest.state(devid) is None:
+            guest.add(devid)
+        names.append(f"{domid}-virtio-{devid}")
+    wait(lambda: host.serves(*names), 60)
+
+
+def change(host, guest, n_cycles):
+    """A device comes and goes, so often."""
+    for _ in range(n_cycles):
+        guest.add(0)
+        wait(lambda: guest.state(0) == str(INIT_WAIT), 60)
+        wait(lambda: f"xen-virtio-frontend@{guest.domid}-virtio-0.service"
+             in host.systemd.active(), 60)
+        guest.close(0)
+        wait(lambda: guest.state(0) == str(CLOSED), 60)
+        guest.remove(0)
+
+
+@pytest.mark.parametrize(("n_devices", "limit"), [(64, 3), (256, 15)])
+def test_all_at_once(host, n_devices, limit, record_property):
+    """From the first node to the last device's processes."""
+    host.start().wait_ready()
+    begin = time.monotonic()
+    populate(host, n_devices)
+    duration = time.monotonic() - begin
+    record_property("figure", f"{n_devices} devices ready in {duration:.2f} s")
+    assert duration <= limit * slack()
+
+
+@pytest.mark.parametrize("n_devices", [1, 64])
+def test_claim(host, n_devices, record_property):
+    """From the commit of the nodes to the range that Xen knows is ours, beside so many devices."""
+    host.start().wait_ready()
+    populate(host, n_devices)
+    guest, times = host.guest(5), []
+    for devid in range(400 if LONG else 60):
+        begin = time.monotonic()
+        guest.add(0)
+        end = wait(guest.servers)
+        times.append(1000 * (next(iter(end.values())) - begin))
+        guest.close(0)
+        wait(lambda: guest.state(0) == str(CLOSED))
+        guest.remove(0)
+        wait(lambda devid=devid: "5-virtio-0" not in host.folders())
+    times.sort()
+    median, late = statistics.median(times), times[len(times) * 99 // 100]
+    record_property("figure", f"claimed {median:.2f} ms (median), {late:.2f} ms (99 %) after the "
+                              f"toolstack began to write the nodes, beside {n_devices} devices")
+    assert median <= 10
+    assert late <= 50 * slack()
+
+
+def instructions(host, tmp_path, n_cycles):
+    """Of a daemon's life in which a device comes and goes so often."""
+    file = tmp_path / f"profile-{n_cycles}"
+    host.start(["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={file}"])
+    host.daemon.wait_ready(120)
+    guest = host.guest(5)
+    change(host, guest, n_cycles)
+    guest.die()
+    guest.forget()
+    host.daemon.stop()
+    host.daemon = None
+    return int(re.search(r"^(?:summary|totals): (\d+)", file.read_text(), re.M)[1])
+
+
+def test_instructions(host, tmp_path, record_property):
+    """A device's coming and going costs as much beside 256 devices as beside one."""
+    few, many = 2, 22
+    costs = {}
+    host.systemd.tell("latency 1")
+    for n_devices in (1, 256):
+        host.start().wait_ready()
+        populate(host, n_devices)
+        host.daemon.stop()
+        totals = [instructions(host, tmp_path, n_cycles) for n_cycles in (few, many)]
+        costs[n_devices] = (totals[1] - totals[0]) / (many - few)
+    record_property("figure", f"instructions for a device that comes and goes: {costs[1]:.0f} "
+                              f"beside 1 device, {costs[256]:.0f} beside 256 "
+                              f"({costs[256] / costs[1]:.2f} times)")
+    assert costs[256] <= 1.2 * costs[1]
+
+
+def rss_kib(pid):
+    """What a process has in memory."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1])
+
+
+def pid_of(host):
+    """The daemon: what unshare has become."""
+    return host.daemon.process.pid
+
+
+def wakeups(pid):
+    """How often it has slept and gone on."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read(), re.M)[1])
+
+
+def test_idle(host, record_property):
+    """256 devices that nobody changes cost nothing, and memory within bounds."""
+    host.start().wait_ready()
+    populate(host, 256)
+    time.sleep(1)
+    pid, seconds = pid_of(host), 60 if LONG else 5
+    before = wakeups(pid)
+    time.sleep(seconds)
+    count, memory = wakeups(pid) - before, rss_kib(pid)
+    record_property("figure", f"256 idle devices: {count} wake-ups in {seconds} s, "
+                              f"{memory} KiB resident")
+    assert count == 0
+    assert memory <= 8192 + 8 * 256
+
+
+def test_cycles(host, record_property):
+    """Nothing is left of devices that have come and gone."""
+    host.systemd.tell("latency 0")
+    host.start().wait_ready()
+    guest, pid = host.guest(5), pid_of(host)
+    n_cycles = 1000 if LONG else 100
+
+    def state():
+        return (len(os.listdir(f"/proc/{pid}/fd")), host.folders(), host.dropins(),
+                host.systemd.active(), guest.servers())
+
+    change(host, guest, n_cycles // 2)
+    wait(lambda: host.serves())
+    before, memory = state(), rss_kib(pid)
+    change(host, guest, n_cycles)
+    wait(lambda: host.serves())
+    grown = rss_kib(pid) - memory
+    record_property("figure", f"{n_cycles} devices came and went: {grown} KiB more resident")
+    assert state() == before
+    assert grown <= 256
+    assert os.listdir(host.folder / "run/xen-virtio") == ["control"]
