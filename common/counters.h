@@ -30,8 +30,8 @@ typedef struct Counters {
         uint64_t interrupts;    /* raised by the frontend; not by the kernel (irqfd) */
         uint64_t dropped_lines; /* not logged, because a limit was reached */
 
-        /* From the frontend's waking up to its answer. What a driver waits for a backend, in the
-         * few accesses that have to, is not in it. */
+        /* From the frontend's look at the access to its answer. What a driver waits for a backend,
+         * in the few accesses that have to, is not in it. */
         uint64_t latencies[LATENCY_BUCKETS + 1]; /* each without those of the buckets before it */
         uint64_t latency_usec;                   /* their sum */
 } Counters;

@@ -3,7 +3,6 @@
 #include "frontend/device-internal.h"
 
 #include <string.h>
-#include <time.h>
 
 static unsigned int queues_ready(const VirtioDevice *device)
 {
@@ -183,10 +182,18 @@ static MmioResult write_carry_out(Device *device, const MmioAccess *access)
         return write_waits(device, access) ? MMIO_WAIT : result;
 }
 
+/* Whether the next answer is that of an access that is timed. */
+static bool latency_is_due(const Device *device)
+{
+        return (device->counters->counters.requests + 1) % LATENCY_SAMPLING == 0;
+}
+
 MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret_data)
 {
         MmioResult result = MMIO_WAIT;
 
+        if (latency_is_due(device))
+                device->looked_usec = loop_now();
         if (!device->answering || (device->selecting && access->offset >= VIRTIO_MMIO_CONFIG))
                 return MMIO_WAIT;
         if (access->is_read) {
@@ -200,24 +207,13 @@ MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret
         return result;
 }
 
-/* How long ago the loop woke up for what it has just answered. Apart, as it is seldom called. */
-static __attribute__((noinline)) void latency_take(Device *device)
-{
-        struct timespec now;
-        uint64_t usec;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-        counters_add_latency(&device->counters->counters, usec - device_now(device));
-}
-
 void device_answered(Device *device)
 {
         Counters *counters = &device->counters->counters;
 
+        if (latency_is_due(device))
+                counters_add_latency(counters, loop_now() - device->looked_usec);
         counters->requests++;
-        if (counters->requests % LATENCY_SAMPLING == 0)
-                latency_take(device);
         if (device->kicks == 0) {
                 counters->bad_accesses = device->mmio->n_bad_accesses;
                 return;

@@ -41,15 +41,16 @@ struct Device {
         sd_event_source *start; /* of rings, when it is put off */
         StartLimit start_limit;
 
-        bool answering;      /* the driver's accesses are answered, no longer held */
-        bool selecting;      /* the configuration space waits for what the driver has selected */
-        bool start_held;     /* the driver's DRIVER_OK waits until the rings have started */
-        bool hold_over;      /* what the driver takes back waits no longer for the backend */
-        bool leaving;        /* the process is going to end: nobody is kicked any more */
-        bool quiet;          /* and has not been for some time */
-        bool ready;          /* the backend has answered at least once */
-        bool request_logged; /* the first request since the driver's start has been */
-        uint64_t kicks;      /* bit n: queue n is to be kicked once the access is answered */
+        bool answering;       /* the driver's accesses are answered, no longer held */
+        bool selecting;       /* the configuration space waits for what the driver has selected */
+        bool start_held;      /* the driver's DRIVER_OK waits until the rings have started */
+        bool hold_over;       /* what the driver takes back waits no longer for the backend */
+        bool leaving;         /* the process is going to end: nobody is kicked any more */
+        bool quiet;           /* and has not been for some time */
+        bool ready;           /* the backend has answered at least once */
+        bool request_logged;  /* the first request since the driver's start has been */
+        uint64_t kicks;       /* bit n: queue n is to be kicked once the access is answered */
+        uint64_t looked_usec; /* when the access began, of one that is timed */
         LogLimit driver_limit, backend_limit;
 };
 

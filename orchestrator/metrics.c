@@ -166,8 +166,9 @@ static void append_latency(GString *text, const DeviceReport *report, GString *l
 
 static void append_latencies(GString *text, const DeviceReport *reports, size_t n_reports)
 {
-        append_head(text, "ioreq_seconds", "histogram",
-                    "From a frontend's waking up to its answer; each 64th request is timed.");
+        append_head(
+                text, "ioreq_seconds", "histogram",
+                "From a frontend's look at a request to its answer; each 64th request is timed.");
         for (size_t i = 0; i < n_reports; i++) {
                 g_autoptr(GString) labels = g_string_new(NULL);
 
