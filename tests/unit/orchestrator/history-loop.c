@@ -215,6 +215,12 @@ void device_services_reload(DeviceServices *services _unused_)
 
 /* Nothing is configured, and every backend can be started, most of the time. */
 
+int configuration_find_type(const Configuration *configuration _unused_, DeviceSpec *spec _unused_,
+                            char **ret_message _unused_)
+{
+        return 0;
+}
+
 int configuration_choose(const Configuration *configuration _unused_,
                          const DeviceSpec *spec _unused_, int order _unused_,
                          DeviceChoice *ret_choice, char **ret_message _unused_)
@@ -229,8 +235,9 @@ void device_choice_clear(DeviceChoice *choice _unused_)
 
 int backend_prepare(const DeviceSpec *spec _unused_, int order _unused_,
                     const Configuration *configuration _unused_, char **ret_dropin,
-                    char **ret_message)
+                    RestartPolicy *ret_restart, char **ret_message)
 {
+        *ret_restart = (RestartPolicy){ 0 };
         if (world.faults && world_chance(3)) {
                 *ret_message = g_strdup("the disk is not there");
                 return -ENOENT;

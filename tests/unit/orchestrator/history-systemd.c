@@ -186,6 +186,11 @@ char *unit_describe_end(const Unit *unit _unused_)
         return g_strdup("ended");
 }
 
+bool unit_end_is_refusal(const Unit *unit _unused_)
+{
+        return false;
+}
+
 int units_new(sd_event *event _unused_, Units **ret_units)
 {
         truth.n = 0;

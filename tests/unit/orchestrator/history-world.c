@@ -345,6 +345,14 @@ int dropin_write(int dirfd _unused_, const char *unit, const char *text _unused_
         return 0;
 }
 
+bool dropin_has(int dirfd _unused_, const char *unit, const char *text _unused_)
+{
+        unsigned int guest, device;
+
+        return world_find(world_instance(unit), &guest, &device) &&
+               world.guests[guest].places[device].dropin;
+}
+
 int dropin_remove(int dirfd _unused_, const char *unit)
 {
         bool acts;
