@@ -16,7 +16,7 @@ NAME = "guest1"
 VIRTIO = ("rng", "console", "i2c", "gpio", "input", "scsi", "sound", "other")
 ONLY_CHECKED = ("can", "spi")  # of these Linux has no driver yet
 STAND_INS = {page: f"vhost-device-{page}" for page in (*VIRTIO, *ONLY_CHECKED)}
-STAND_INS |= {"console": "my-console", "other": "my-device"}
+STAND_INS |= {"console": "my-console", "can": "my-can", "other": "my-device"}
 PROFILES = "/etc/xen-virtio/backends"
 GUESTS = "/etc/xen-virtio/guests"
 CHIP = "/sys/devices/platform/gpio-sim.0/gpiochip0"
@@ -57,7 +57,9 @@ echo "guest: gpio"
 /devices key /dev/input/event0 || fail "key"
 
 grep -q XENVIRT /sys/class/scsi_device/*/device/vendor || fail "scsi"
-grep -q VirtIO /proc/asound/cards && [ -c /dev/snd/pcmC0D0p ] || fail "sound"
+if echo $ids | grep -q 0x0019; then
+    grep -q VirtIO /proc/asound/cards && [ -c /dev/snd/pcmC0D0p ] || fail "sound"
+fi
 echo "guest: scsi and sound"
 
 until [ "$(stty -F /dev/hvc1 size)" = "25 81" ]; do sleep 0.1; done
@@ -127,7 +129,7 @@ def test_pages_are_right(dom0, configured):
 
 def wait(guest, text):
     """Waits until the guest has said this, or has given up."""
-    guest.wait_for(f"guest: FAILED\\|guest: {text}")
+    guest.wait_for(f"guest: FAILED\\|guest: {text}", timeout=180)
     assert "FAILED" not in guest.console(), guest.console()
 
 
@@ -191,8 +193,12 @@ def test_devices_at_work(dom0, configured, figures, tmp_path):
 
 
 def test_devices_with_grants(dom0, configured, tmp_path):
-    """The same, with nothing mapped but what the guest grants; and a type that nobody knows."""
-    guest = devices_work(dom0, 1, [], VIRTIO, tmp_path)
+    """The same, with nothing mapped but what the guest grants; and a type that nobody knows.
+
+    A sound card has more queues than there are regions for their rings.
+    """
+    names = [page for page in VIRTIO if page != "sound"]
+    guest = devices_work(dom0, 1, [], names, tmp_path)
     story = dom0.journal(f"VIRTIO_DEVICE={guest.created}-virtio-0")
     assert "XEN_MMAP, grants" in story
     assert "illegal" not in story

@@ -24,7 +24,7 @@ disk=/sys/block/vda
 [ $(cat $disk/size) = {SMALL_MIB * SECTORS_OF_MIB} ] || fail "size"
 echo "write back" > $disk/cache_type && [ "$(cat $disk/cache_type)" = "write back" ] ||
     fail "nothing to be flushed"
-mke2fs -q -t ext4 /dev/vda || fail mke2fs
+/usr/sbin/mke2fs -q -t ext4 /dev/vda || fail mke2fs
 mkdir /mnt/a
 mount -t ext4 /dev/vda /mnt/a || fail mount
 for cpu in 0 1 2 3; do
@@ -42,13 +42,14 @@ rm /mnt/a/gone*
 sync
 fstrim /mnt/a || fail fstrim
 umount /mnt/a
-e2fsck -f -y /dev/vda > /dev/null && resize2fs /dev/vda 2> /dev/null > /dev/null || fail resize2fs
+/usr/sbin/e2fsck -f -n /dev/vda > /dev/null || fail e2fsck
+/usr/sbin/resize2fs /dev/vda > /dev/null 2> /dev/null || fail resize2fs
 name=$(basename $(readlink -f $disk/device))
 echo $name > /sys/bus/virtio/drivers/virtio_blk/unbind
 echo "guest: unbound"
 sleep 3
 echo $name > /sys/bus/virtio/drivers/virtio_blk/bind || fail bind
-e2fsck -f -n /dev/vda > /dev/null || fail "e2fsck after the restart"
+/usr/sbin/e2fsck -f -n /dev/vda > /dev/null || fail "e2fsck after the restart"
 mount -t ext4 /dev/vda /mnt/a || fail "mount after the restart"
 (cd /mnt/a && sha256sum -c SUMS) || fail "sums after the restart"
 [ $(df -m /mnt/a | awk 'NR == 2 {{ print $2 }}') -gt {SMALL_MIB} ] || fail "it has not grown"
