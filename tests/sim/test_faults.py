@@ -17,6 +17,8 @@ from sim.faults import FaultyProgram, message_of
 
 PARTS = 8  # in which the calls are gone through, so that two processes can
 LONG = os.environ.get("XEN_VIRTIO_LONG") == "1"
+# Some calls are not made each time: what comes first is a matter of chance.
+NOT_REACHED, TRIES = "was not reached", 5
 # Of all calls there are, so many have to be reached.
 REACHED_MIN = 0.95
 # What only the orchestrator calls of the library that it shares with the frontend.
@@ -78,7 +80,7 @@ def complaints(program, factory, opened, scenario, offset, number):
         found.append(f"leaves open: {dict(more)}")
     found += run.finish()
     if number == 1 and not run.trace.failed_in():
-        found.append("was not reached")
+        found.append(NOT_REACHED)
     if (end := run.end()) and not 1 <= end[1].count(message_of(site.function)) <= 2:
         found.append(f"ends with {end[0]} and says: {end[1]}")
     return found
@@ -116,7 +118,10 @@ def test_fault(program, clean, tmp_path_factory, part):
     problems = []
     for scenario, offset, number in plan(program, clean, part):
         _, opened = clean[scenario]
-        found = complaints(program, tmp_path_factory, opened, scenario, offset, number)
+        for _ in range(TRIES):
+            found = complaints(program, tmp_path_factory, opened, scenario, offset, number)
+            if found != [NOT_REACHED]:
+                break
         problems += [f"{scenario.__name__}, call {number} of {program.sites[offset]}: {what}"
                      for what in found]
     assert not problems, "\n".join(problems)

@@ -17,6 +17,8 @@ from sim.xenstore import program as xenstored
 
 PARTS = 8  # in which the calls are gone through, so that two processes can
 LONG = os.environ.get("XEN_VIRTIO_LONG") == "1"
+# Some calls are not made each time: what comes first is a matter of chance.
+NOT_REACHED, TRIES = "was not reached", 5
 # Of all calls there are, so many have to be reached.
 REACHED_MIN = 0.75
 
@@ -84,7 +86,7 @@ def complaints(program, hosts, opened, scenario, offset, number):
     if more and not run.failed:
         found.append(f"leaves open: {dict(more)}")
     if number == 1 and not run.trace.failed_in():
-        found.append("was not reached")
+        found.append(NOT_REACHED)
     if (end := run.end()) and end[1].count(message_of(site.function)) != 1:
         found.append(f"ends with {end[0]} and says: {end[1]}")
     return found
@@ -109,7 +111,10 @@ def test_fault(program, clean, hosts, part):
     problems = []
     for scenario, offset, number in plan(program, clean, part):
         _, opened = clean[scenario]
-        found = complaints(program, hosts, opened, scenario, offset, number)
+        for _ in range(TRIES):
+            found = complaints(program, hosts, opened, scenario, offset, number)
+            if found != [NOT_REACHED]:
+                break
         problems += [f"{scenario.__name__}, call {number} of {program.sites[offset]}: {what}"
                      for what in found]
     assert not problems, "\n".join(problems)
