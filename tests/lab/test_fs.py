@@ -48,7 +48,7 @@ echo "guest: read in $before $(seconds)"
 rm big
 echo "guest: files done"
 while [ ! -e /mnt/data/go ]; do sleep 0.1; done
-cat /mnt/data/go > /mnt/data/went || fail "after the restart of the frontend"
+cd / && umount /mnt/data || fail umount
 echo "guest: done"
 """
 
@@ -103,11 +103,12 @@ def test_folder_is_shared(dom0, figures):
     assert described[0] == described[1]
     assert len(described[0].splitlines()) > SMALL_FILES
 
-    [frontend], [backend] = guest.units("frontend"), guest.units("backend")
+    [backend] = guest.units("backend")
     confined(dom0, backend)
-    dom0.check(f"systemctl restart {frontend} && echo on > /srv/guest1/go")
+    # A file that the host makes is there for the guest, too.
+    dom0.check("touch /srv/guest1/go")
     guest.wait_for("guest: done")
-    assert dom0.check("cat /srv/guest1/went") == "on\n"
+    guest.wait_gone()
 
 
 def confined(dom0, backend):
