@@ -24,8 +24,7 @@ struct Manager {
         GHashTable *devices; /* DeviceName → Device */
         GHashTable *queue;   /* of Device, to look at in the next pass */
 
-        /* Instances with a launch file that nobody understands → domid. */
-        GHashTable *unreadable;
+        GHashTable *unreadable; /* instance with a launch file that nobody understands → domid */
 
         uint64_t list_seen_usec; /* when it was last said that there may be others */
 
@@ -398,7 +397,6 @@ static int manager_order(void *userdata, const Device *device)
 static const char *manager_holder(void *userdata, const Device *device, uint64_t base)
 {
         const Manager *manager = userdata;
-
         const Device *holder =
                 device_table_holder(manager->devices, device_name(device)->domid, base, device);
 

@@ -18,11 +18,9 @@
 #define LOCAL_NAME        "org.freedesktop.DBus.Local"
 #define LOCAL_PATH        "/org/freedesktop/DBus/Local"
 
-/* All units of ours, services and slices. */
-#define UNITS_PATTERN "xen-virtio-*"
+#define UNITS_PATTERN "xen-virtio-*" /* all units of ours, services and slices */
 
-/* One call at a time for each unit; a later order makes the answer to an earlier one uninteresting.
- */
+/* One call at a time for each unit; nobody waits for what a later order has overtaken. */
 typedef enum Order {
         ORDER_NONE,
         ORDER_START,

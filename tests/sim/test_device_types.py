@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from sim.backend import F_INFLIGHT
 from sim.guest import CONFIG, CONFIG_CHANGED, QUEUE_SEL, QUEUE_SIZE_MAX, VERSION_1, Driver
 from sim.rings import EVENT_IDX, INDIRECT_DESC, RingDriver
 
@@ -114,18 +115,39 @@ def test_console(machine):
     assert driver.space(4) == struct.pack("<HH", 81, 25)
 
 
-@pytest.mark.parametrize("protocol", [~0 & 0xfdff, 0xfdff & ~(1 << 12)], ids=["inflight", "base"])
-def test_what_waits_is_not_lost(machine, protocol):
-    """The device's process is exchanged while the driver listens."""
-    driver, backend = begin(machine, "console", f"--protocol={protocol | 1 << 9:#x}")
+def listen_and_hear(machine, change):
+    """A console's driver has been listening since before something was changed."""
+    machine.be_of_type(CONSOLE)
+    options = ["--type=console", f"--protocol={0xfdff & ~F_INFLIGHT if change else 0xfdff:#x}"]
+    backend = machine.reference_backend(*options)
+    frontend = machine.frontend().wait_ready()
+    driver = Requester(machine.xen).start(2, wanted=VERSION_1)
     listening = [driver.submit(0, b"", 16) for _ in range(2)]
-    if protocol & 1 << 12:
+    driver.ask(1, b"zero")
+    assert driver.finish(0, listening[0]) == b"zero"
+    if change:
+        change(frontend)
+    else:
         backend.kill()
-        machine.reference_backend("--type=console", f"--protocol={protocol | 1 << 9:#x}")
-    driver.ask(1, b"one")
-    assert driver.finish(0, listening[0]) == b"one"
-    driver.ask(1, b"two")
-    assert driver.finish(0, listening[1]) == b"two"
+        machine.reference_backend(*options)
+    for text in (b"one", b"two"):
+        driver.ask(1, text)
+        assert driver.finish(0, listening[1]) == text
+        listening[1] = driver.submit(0, b"", 16)
+
+
+def test_what_waits_when_the_backend_dies(machine):
+    listen_and_hear(machine, None)
+
+
+def test_what_waits_when_the_frontend_is_exchanged(machine):
+    """No area tells of it, only where the ring is to be gone on with."""
+    def change(frontend):
+        frontend.process.terminate()
+        frontend.wait_exit(0)
+        machine.frontend().wait_ready()
+
+    listen_and_hear(machine, change)
 
 
 def i2c(driver, address, data=None, size=0):

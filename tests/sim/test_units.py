@@ -39,7 +39,8 @@ def unit_copy(build, unit, folder):
 @pytest.mark.parametrize("unit", LIMITS)
 def test_exposure(build, unit, tmp_path, record_property):
     """The score is that of the templates; the lab asks for those that run."""
-    output = analyze("security", "--offline=yes", "--no-pager", unit_copy(build, unit, tmp_path)).stdout
+    output = analyze("security", "--offline=yes", "--no-pager",
+                     unit_copy(build, unit, tmp_path)).stdout
     score = float(re.search(r"Overall exposure level.*: ([0-9.]+)", output)[1])
     record_property("figure", f"exposure of {unit}: {score}")
     assert score <= LIMITS[unit], output
