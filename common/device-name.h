@@ -14,7 +14,7 @@
 /* The folder of all run-time state, and the names of the files in a device's folder. */
 #define RUN_DIRECTORY   "/run/xen-virtio"
 #define LAUNCH_FILE     "launch"
-#define BACKEND_SOCKET  "backend.sock"
+#define BACKEND_SOCKET  "backend.sock0"
 #define FRONTEND_FOLDER "frontend" /* a folder for the frontend's own files */
 #define STATUS_FILE     "status"   /* in it, see launch.h */
 

@@ -13,6 +13,7 @@ enum {
         VARIABLE_DOMAIN,
         VARIABLE_UUID,
         VARIABLE_SOCKET,
+        VARIABLE_SOCKET_STEM,
         VARIABLE_DISK_PATH,
         VARIABLE_DISK_DEV,
         VARIABLE_DISK_DRIVER,
@@ -28,6 +29,7 @@ static const char *const variable_names[] = {
         [VARIABLE_DOMAIN] = "domain",
         [VARIABLE_UUID] = "uuid",
         [VARIABLE_SOCKET] = "socket",
+        [VARIABLE_SOCKET_STEM] = "socket.stem",
         [VARIABLE_DISK_PATH] = "disk.path",
         [VARIABLE_DISK_DEV] = "disk.dev",
         [VARIABLE_DISK_DRIVER] = "disk.driver",
@@ -56,6 +58,9 @@ static void fill_common(const DeviceSpec *spec, const char *disk_driver, DeviceV
 
         device_name_instance(&spec->name, variables->instance);
         device_name_path(&spec->name, BACKEND_SOCKET, variables->socket);
+        /* What some programs put a number behind, by themselves: that of the first device. */
+        device_name_path(&spec->name, BACKEND_SOCKET, variables->socket_stem);
+        variables->socket_stem[strlen(variables->socket_stem) - 1] = '\0';
         snprintf(variables->domid, sizeof(variables->domid), "%" PRIu16, spec->name.domid);
         snprintf(variables->devid, sizeof(variables->devid), "%" PRIu32, spec->name.devid);
 
@@ -65,6 +70,7 @@ static void fill_common(const DeviceSpec *spec, const char *disk_driver, DeviceV
         list[VARIABLE_DOMAIN].value = spec->domain;
         list[VARIABLE_UUID].value = spec->uuid;
         list[VARIABLE_SOCKET].value = variables->socket;
+        list[VARIABLE_SOCKET_STEM].value = variables->socket_stem;
         if (!spec->disk_path)
                 return;
         list[VARIABLE_DISK_PATH].value = spec->disk_path;

@@ -8,7 +8,7 @@
 #include "orchestrator/expand.h"
 
 /* What every device has; then come the options of its type, and those of its profile. */
-#define DEVICE_VARIABLES_COMMON 11
+#define DEVICE_VARIABLES_COMMON 12
 #define DEVICE_VARIABLES_MAX    (DEVICE_VARIABLES_COMMON + _DEVICE_OPTION_MAX + PROFILE_OPTIONS_MAX)
 
 typedef struct DeviceVariables {
@@ -16,7 +16,7 @@ typedef struct DeviceVariables {
         unsigned int n;
         char *defaults[PROFILE_OPTIONS_MAX]; /* of the profile's options, expanded */
         char instance[DEVICE_INSTANCE_MAX];
-        char socket[DEVICE_PATH_MAX];
+        char socket[DEVICE_PATH_MAX], socket_stem[DEVICE_PATH_MAX];
         char domid[8];
         char devid[16];
 } DeviceVariables;

@@ -40,7 +40,6 @@ def test_read_only_disk_is_untouched(dom0):
     check_image(dom0, disk, "grep -q own own")
 
 
-@pytest.mark.also_smp
 def test_two_guests_with_two_disks_each(dom0):
     disks = {name: [make_disk(dom0, f"{name}{n}") for n in range(2)] for name in ("left", "right")}
     guests = [Guest(dom0, name, mine, scripts.WRITE_FILES, vcpus=2) for name, mine in disks.items()]
@@ -68,6 +67,7 @@ def test_guest_with_two_banks_of_memory(dom0):
     check_image(dom0, disk)
 
 
+@pytest.mark.only_kernel("lab")
 def test_driver_is_bound_again_and_again(dom0):
     disk = make_disk(dom0, "rebind")
     guest = Guest(dom0, "rebind", [disk], scripts.REBIND_TRANSPORT,

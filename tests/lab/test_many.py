@@ -18,7 +18,7 @@ from lab.test_memory import PROFILE_TEXT
 from labkit.domu import GUEST_FOLDER, Disk, Guest, check_image, make_disk
 
 LONG = os.environ.get("XEN_VIRTIO_LONG") == "1"
-KILLS = 100 if LONG else 5
+KILLS = 100 if LONG else 3
 GUESTS_AT_ONCE = 4
 GUESTS_IN_A_ROW = 100 if LONG else 3
 

@@ -56,23 +56,6 @@ def wakeups(dom0, guest):
                           f"{unit})/status"))
 
 
-# What the other tests of each kernel do with irqfd (the lab's) and relayed (Debian's).
-@pytest.mark.only_kernel("lab")
-def test_guest_works_and_rebinds(dom0, notify):
-    notify("kernel")
-    disk = make_disk(dom0, "paths")
-    script = scripts.WRITE_FILES + scripts.REBIND_TRANSPORT + "sleep 100\n"
-    guest = Guest(dom0, "paths", [disk], script, vcpus=2)
-    guest.create()
-    assert chosen(dom0, guest) == [TEXTS["kernel"]]
-    guest.wait_for("guest: done", count=2)
-    assert "FAILED" not in guest.console()
-    guest.destroy()
-    dom0.expect_clean()
-    check_image(dom0, disk, "sha256sum -c SUMS && sha256sum -c GUEST_SUMS && "
-                            "[ $(cat rebound) = 3 ]")
-
-
 @pytest.mark.only_kernel("lab")
 def test_destroy_and_reboot_under_load(dom0, notify):
     notify("kernel")

@@ -135,6 +135,7 @@ def test_kill_of_the_daemon(dom0, running):
         goes_on(running, pids)
 
 
+@pytest.mark.only_kernel("lab")
 def test_restart_of_the_frontend(dom0, running):
     """As an upgrade does it: the rings are handed over, though this backend tracks no requests."""
     [frontend], [backend] = running.units("frontend"), running.units("backend")

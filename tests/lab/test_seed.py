@@ -81,6 +81,7 @@ def finish(dom0, guest):
     return dom0.journal(f"VIRTIO_DEVICE={guest.created}-disk-51712")
 
 
+@pytest.mark.only_kernel("stock")
 def test_direct(dom0, profile, figures):
     """What two disks give the guest and get from it is right, without a page of cache in dom0."""
     profile("seed")

@@ -32,7 +32,7 @@ class Machine:
         self.program = build.path / "tests/sim/xen-virtio-frontend-sim"
         self.directory = directory
         self.folder = directory / INSTANCE
-        self.socket = str(self.folder / "backend.sock")
+        self.socket = str(self.folder / "backend.sock0")
         self.xen = Xen(memory_size, n_vcpus)
         self.folder.mkdir()
         (self.folder / "frontend").mkdir()

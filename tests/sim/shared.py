@@ -25,7 +25,7 @@ class Device:
         self.instance = f"5-disk-{number}"
         self.base, self.irq = BASE + RANGE_SIZE * number, IRQ + number
         self.folder = guest.directory / self.instance
-        self.socket = str(self.folder / "backend.sock")
+        self.socket = str(self.folder / "backend.sock0")
         self.image = guest.directory / f"disk-{number}.img"
         self.backend = None
         guest.xen.interrupts_of[self.irq] = 0

@@ -42,7 +42,7 @@ static void fixture_set_up(Fixture *fixture, const void *data)
             profile ? profile
                     : "[Backend]\nType=blk\n"
                       "ExecStart=/bin/true driver=%{disk.driver},filename=%{disk.path:qemu} "
-                      "%{disk.path} ro=%{disk.readonly} w=%{disk.writable} %{socket} %{domid} "
+                      "%{disk.path} ro=%{disk.readonly} w=%{disk.writable} %{socket} %{socket.stem} %{domid} "
                       "%{devid} %{instance} %{domain} %{uuid} %{disk.dev} %{net.mac?}\n"
                       "ReadWritePaths=%{disk.path} /var/tmp\nEnvironment='X=%{domain}'\n"
                       "[Service]\nBindPaths=/a /%{domain}\nPrivateDevices=yes\n");
@@ -100,6 +100,7 @@ static void test_drop_in(Fixture *fixture, const void *data G_GNUC_UNUSED)
         qemu = g_strconcat(fixture->folder, "/a,, b\\\"50%%'\\\\.img", NULL);
         expected = g_strdup_printf(
                 "ExecStart=:\"/bin/true\" \"driver=file,filename=%s\" \"%s\" \"ro=off\" \"w=on\" "
+                "\"/run/xen-virtio/5-disk-51712/backend.sock0\" "
                 "\"/run/xen-virtio/5-disk-51712/backend.sock\" \"5\" \"51712\" \"5-disk-51712\" "
                 "\"guest 1\" \"8a5d2f0e-7d11-4f6e-9a55-0123456789ab\" \"xvda\"\n",
                 qemu, path);
@@ -109,7 +110,7 @@ static void test_drop_in(Fixture *fixture, const void *data G_GNUC_UNUSED)
                                       "0x200000000+0x40000000\"\n"));
         g_assert_nonnull(strstr(text, "\nEnvironment=\"X=guest 1\"\n"));
         g_assert_nonnull(strstr(text, "\nEnvironment=\"XEN_VIRTIO_SOCKET=/run/xen-virtio/"
-                                      "5-disk-51712/backend.sock\"\n"));
+                                      "5-disk-51712/backend.sock0\"\n"));
         /* The profile has the last word. */
         g_assert_true(g_str_has_suffix(text, "\nBindPaths=/a \"/guest 1\"\nPrivateDevices=yes\n"));
         g_assert_nonnull(strstr(text, "/libxen-virtio-mmap.so\"\n"));

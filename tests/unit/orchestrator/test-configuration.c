@@ -164,7 +164,7 @@ static void test_files(Fixture *fixture, const void *data G_GNUC_UNUSED)
         folder_put(fixture->root, SYSCONFDIR "/guests/" UUID ".conf", "");
         fixture->spec.device_id = 4;
         ASSERT_COMMAND(fixture, 0,
-                       "/bin/true --socket-path=/run/xen-virtio/5-virtio-1/backend.sock");
+                       "/bin/true --socket-path=/run/xen-virtio/5-virtio-1/backend.sock0");
 }
 
 /* A domain's name may be anything. */
@@ -177,7 +177,7 @@ static void test_names(Fixture *fixture, const void *data G_GNUC_UNUSED)
         for (size_t i = 0; i < G_N_ELEMENTS(domains); i++) {
                 fixture->spec.domain = (char *)domains[i];
                 ASSERT_COMMAND(fixture, 0,
-                               "/bin/true --socket-path=/run/xen-virtio/5-virtio-1/backend.sock");
+                               "/bin/true --socket-path=/run/xen-virtio/5-virtio-1/backend.sock0");
         }
 }
 

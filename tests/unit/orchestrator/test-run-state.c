@@ -111,10 +111,10 @@ static void test_sockets_and_leftovers(Fixture *fixture, const void *data G_GNUC
         struct stat st;
 
         g_assert_cmpint(run_state_create(fixture->rundir, NAME, &launch), ==, 0);
-        file_make(fixture->rundir, "5-disk-51712/backend.sock", "");
+        file_make(fixture->rundir, "5-disk-51712/backend.sock0", "");
         run_state_remove_socket(fixture->rundir, NAME);
         run_state_remove_socket(fixture->rundir, NAME);
-        g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/backend.sock", &st, 0), <, 0);
+        g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/backend.sock0", &st, 0), <, 0);
 
         file_make(fixture->rundir, "5-disk-51712/backend.pid", "1");
         file_make(fixture->rundir, "5-disk-51712/.launch.new", "1");
