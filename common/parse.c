@@ -48,21 +48,10 @@ int parse_unsigned(const char *text, uint64_t max, uint64_t *ret_value)
 
 int parse_hex_byte(const char *digits)
 {
-        int byte = 0;
+        const int high = digit_value(digits[0]);
+        const int low = high < 16 ? digit_value(digits[1]) : 16;
 
-        for (unsigned int i = 0; i < 2; i++) {
-                const char digit = digits[i];
-
-                if (digit >= '0' && digit <= '9')
-                        byte = byte * 16 + digit - '0';
-                else if (digit >= 'a' && digit <= 'f')
-                        byte = byte * 16 + digit - 'a' + 10;
-                else if (digit >= 'A' && digit <= 'F')
-                        byte = byte * 16 + digit - 'A' + 10;
-                else
-                        return -EINVAL;
-        }
-        return byte;
+        return low < 16 ? high * 16 + low : -EINVAL;
 }
 
 int parse_mac(const char *text, uint8_t ret_mac[PARSE_MAC_SIZE])
