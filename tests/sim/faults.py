@@ -111,6 +111,12 @@ class FaultyProgram:
         return sorted(name for name in names - known
                       if not OF_THE_COMPILER.match(name) and not OF_GLIB.match(name))
 
+    def missed(self, reached):
+        """The calls that are not among these offsets. Switching a timer is no call that could fail;
+        only those of descriptors are traced."""
+        return [site for offset, site in self.sites.items()
+                if offset not in reached and site.function != "sd_event_source_set_enabled"]
+
 
 class Trace:
     """What calls the processes of one run make, and which of them fails, if any does."""
