@@ -24,7 +24,7 @@ BUILD = Path(os.environ.get("XEN_VIRTIO_BUILD", SOURCE / "build")).absolute()
 # so that one for each kernel runs at a time; those with two CPUs have the machine to themselves.
 # The simulation mostly waits, so four of its tests run at a time.
 PARTS = {
-    "unit": [["tests/test_meson.py"]],
+    "unit": [["tests/test_meson.py", "-n", "2"]],
     "sim": [["tests/sim", "-n", "4"]],
     "lab": [["tests/lab", "-m", "not smp", "-n", "2", "--dist", "loadgroup"],
             ["tests/lab", "-m", "smp"]],
