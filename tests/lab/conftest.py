@@ -31,15 +31,16 @@ def pytest_generate_tests(metafunc):
     """Tests run on every kernel, but for those that say why not.
 
     The labs count instructions instead of time: each uses one of the machine's CPUs, and figures do
-    not depend on its load. So that both are busy to the end, a file's tests for the quicker kernel
-    alone run on whichever CPU is free. A test that is marked so runs once more on two CPUs, on that
-    kernel, which meets libxl's deadlines then.
+    not depend on its load. So that both are busy to the end, a file that is for the quicker kernel
+    as a whole runs on whichever CPU is free. A test that is marked so runs once more on two CPUs,
+    on that kernel, which meets libxl's deadlines then.
     """
     if "dom0" not in metafunc.fixturenames:
         return
     only = metafunc.definition.get_closest_marker("only_kernel")
     kernels = only.args if only else KERNELS
-    group = metafunc.module.__name__ if kernels == QUICK else None
+    of_file = metafunc.definition.parent.get_closest_marker("only_kernel")
+    group = metafunc.module.__name__ if of_file and of_file.args == QUICK else None
     params = [pytest.param(kernel, marks=pytest.mark.xdist_group(group or kernel))
               for kernel in kernels]
     if not kernels or metafunc.definition.get_closest_marker("also_smp"):

@@ -24,6 +24,9 @@ PROFILES = "/etc/xen-virtio/backends"
 DISK_PROFILE = "/usr/share/xen-virtio/backends/qemu-storage-daemon.conf"
 REFERENCE = PROFILE_TEXT.replace("FURTHER", "")
 
+# The other has no irqfd and no ioeventfd, and Debian's guests do not grant.
+pytestmark = pytest.mark.only_kernel("lab")
+
 
 @dataclass(frozen=True)
 class Way:
@@ -87,7 +90,6 @@ def crossing(request, dom0):
              "systemctl restart xen-virtiod")
 
 
-@pytest.mark.only_kernel("lab")  # guests' grants, irqfd and ioeventfd
 def test_cross(dom0, crossing):
     way, path = crossing
     disk = replace(make_disk(dom0, "cross"), grants=way.grants)

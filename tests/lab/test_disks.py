@@ -17,6 +17,9 @@ SMALL_MIB, LARGE_MIB, FILE_MIB = 48, 64, 2
 SECTORS_OF_MIB = 2048
 TOOLS = ("/usr/sbin/mke2fs", "/usr/sbin/e2fsck", "/usr/sbin/resize2fs")
 
+# Nothing here has to do with dom0's kernel.
+pytestmark = pytest.mark.only_kernel("lab")
+
 GUEST = f"""\
 fail() {{ echo "guest: FAILED $*"; poweroff -f; }}
 disk=/sys/block/vda
@@ -89,7 +92,6 @@ def qcow2(dom0):
     dom0.check(f"rm -rf {PROFILES} {GUESTS} && systemctl restart xen-virtiod")
 
 
-@pytest.mark.only_kernel("lab")
 def test_life_of_a_disk(dom0, qcow2, figures):
     guest = Guest(dom0, NAME, [], GUEST, vcpus=QUEUES, files=programs(dom0),
                   settings=f"virtio = {pages.entries('disk', NAME, 'virtio')}")

@@ -11,6 +11,9 @@ LONG = bool(os.environ.get("XEN_VIRTIO_LONG"))
 MEGABYTES = 256 if LONG else 16
 SMALL_FILES = 1000 if LONG else 100
 
+# The guest's driver is a module of Debian's kernel, and the same as in the lab's.
+pytestmark = pytest.mark.only_kernel("lab")
+
 # Files of all kinds, with their sums. In memory: how fast the disk is says nothing of us.
 MAKE_TREE = f"""
 mkdir -p /srv/guest1 && mount -t tmpfs lab /srv/guest1 || exit 1
@@ -87,8 +90,6 @@ def make_tree(dom0):
     dom0.check(MAKE_TREE)
 
 
-# The guest's driver is a module of Debian's kernel, and the same as in the lab's.
-@pytest.mark.only_kernel("lab")
 @pytest.mark.usefixtures("tree")
 def test_folder_is_shared(dom0, figures):
     guest = examples.make_guest(dom0, ["fs"], SCRIPT, memory=96)

@@ -10,7 +10,7 @@ from labkit.domu import Guest, make_disk
 
 from lab import scripts
 
-MEMORY_MIB = 512
+MEMORY_MIB = 192
 
 
 def dom0_mib(dom0):
