@@ -139,7 +139,7 @@ def test_kill_of_the_daemon(dom0, running):
 def test_restart_of_the_frontend(dom0, running):
     """As an upgrade does it: the rings are handed over, though this backend tracks no requests."""
     [frontend], [backend] = running.units("frontend"), running.units("backend")
-    for _ in range(3):
+    for _ in range(2):
         before = running.pids()
         dom0.check(f"systemctl restart {frontend}")
         running.wait_for("guest: round", count=scripts.rounds(running) + 3)
