@@ -5,110 +5,244 @@
 #include "orchestrator/guest-order.h"
 #include "orchestrator/metrics.h"
 
+struct DeviceTable {
+        GHashTable *guests; /* domid → Guest, with a device at least */
+        /* Released ones are only in the first of these. */
+        unsigned int size, n_present, n_problems, n_guests;
+};
+
+typedef struct Guest {
+        GHashTable *devices; /* DeviceName → Entry */
+        unsigned int n_present;
+} Guest;
+
+typedef struct Entry {
+        Device *device;
+        DeviceState counted; /* the state that it was counted with */
+} Entry;
+
 static guint name_hash(const void *key)
 {
         const DeviceName *name = key;
 
-        return (name->domid * 31U + (guint)name->kind) * 31U + name->devid;
+        return (guint)name->kind * 31U + name->devid;
 }
 
 static gboolean name_equal(const void *a, const void *b)
 {
-        const DeviceName *x = a, *y = b;
-
-        return x->domid == y->domid && x->kind == y->kind && x->devid == y->devid;
+        return device_name_equal(a, b);
 }
 
-GHashTable *device_table_new(void)
+static void guest_free(void *data)
 {
-        return g_hash_table_new(name_hash, name_equal);
+        Guest *guest = data;
+
+        g_hash_table_unref(guest->devices);
+        g_free(guest);
 }
 
-int device_table_order(GHashTable *devices, const Device *device)
+DeviceTable *device_table_new(void)
+{
+        DeviceTable *table = g_new0(DeviceTable, 1);
+
+        table->guests = g_hash_table_new_full(NULL, NULL, NULL, guest_free);
+        return table;
+}
+
+DeviceTable *device_table_free(DeviceTable *table)
+{
+        if (!table)
+                return NULL;
+        g_hash_table_unref(table->guests);
+        g_free(table);
+        return NULL;
+}
+
+static Guest *find_guest(const DeviceTable *table, uint16_t domid)
+{
+        return g_hash_table_lookup(table->guests, GUINT_TO_POINTER(domid));
+}
+
+static Entry *find_entry(const DeviceTable *table, const DeviceName *name)
+{
+        const Guest *guest = find_guest(table, name->domid);
+
+        return guest ? g_hash_table_lookup(guest->devices, name) : NULL;
+}
+
+/* Counts a device of that state in, or out. */
+static void table_count(DeviceTable *table, Guest *guest, DeviceState state, bool in)
+{
+        const unsigned int one = in ? 1 : -1U;
+
+        if (state == DEVICE_RELEASED)
+                return;
+        table->n_guests -= guest->n_present > 0;
+        guest->n_present += one;
+        table->n_guests += guest->n_present > 0;
+        table->n_present += one;
+        if (state == DEVICE_FAILED)
+                table->n_problems += one;
+}
+
+void device_table_add(DeviceTable *table, Device *device)
+{
+        const DeviceName *name = device_name(device);
+        Guest *guest = find_guest(table, name->domid);
+        Entry *entry = g_new(Entry, 1);
+
+        if (!guest) {
+                guest = g_new0(Guest, 1);
+                guest->devices = g_hash_table_new_full(name_hash, name_equal, NULL, g_free);
+                g_hash_table_insert(table->guests, GUINT_TO_POINTER(name->domid), guest);
+        }
+        *entry = (Entry){ .device = device, .counted = device_state(device) };
+        g_hash_table_insert(guest->devices, (void *)name, entry);
+        table->size++;
+        table_count(table, guest, entry->counted, true);
+}
+
+void device_table_remove(DeviceTable *table, const Device *device)
+{
+        const DeviceName *name = device_name(device);
+        Guest *guest = find_guest(table, name->domid);
+        const Entry *entry = g_hash_table_lookup(guest->devices, name);
+
+        table->size--;
+        table_count(table, guest, entry->counted, false);
+        g_hash_table_remove(guest->devices, name);
+        if (g_hash_table_size(guest->devices) == 0)
+                g_hash_table_remove(table->guests, GUINT_TO_POINTER(name->domid));
+}
+
+void device_table_note_state(DeviceTable *table, const Device *device)
+{
+        const DeviceName *name = device_name(device);
+        Entry *entry = find_entry(table, name);
+        Guest *guest;
+
+        if (!entry)
+                return;
+        guest = find_guest(table, name->domid);
+        table_count(table, guest, entry->counted, false);
+        entry->counted = device_state(device);
+        table_count(table, guest, entry->counted, true);
+}
+
+Device *device_table_find(const DeviceTable *table, const DeviceName *name)
+{
+        const Entry *entry = find_entry(table, name);
+
+        return entry ? entry->device : NULL;
+}
+
+unsigned int device_table_size(const DeviceTable *table)
+{
+        return table->size;
+}
+
+void device_iter_init(DeviceIter *iter, const DeviceTable *table)
+{
+        *iter = (DeviceIter){ 0 };
+        g_hash_table_iter_init(&iter->guests, table->guests);
+}
+
+void device_iter_init_guest(DeviceIter *iter, const DeviceTable *table, uint16_t domid)
+{
+        const Guest *guest = find_guest(table, domid);
+
+        *iter = (DeviceIter){ .one_guest = true, .begun = guest };
+        if (guest)
+                g_hash_table_iter_init(&iter->devices, guest->devices);
+}
+
+Device *device_iter_next(DeviceIter *iter)
+{
+        const Entry *entry;
+        const Guest *guest;
+
+        if (iter->begun && g_hash_table_iter_next(&iter->devices, NULL, (void **)&entry))
+                return entry->device;
+        iter->begun =
+                !iter->one_guest && g_hash_table_iter_next(&iter->guests, NULL, (void **)&guest);
+        if (!iter->begun)
+                return NULL;
+        g_hash_table_iter_init(&iter->devices, guest->devices);
+        g_hash_table_iter_next(&iter->devices, NULL, (void **)&entry); /* none is empty */
+        return entry->device;
+}
+
+int device_table_order(const DeviceTable *table, const Device *device)
 {
         GuestOrder order = guest_order_begin(device_name(device), device_type(device));
-        GHashTableIter iter;
-        Device *other;
+        const Device *other;
+        DeviceIter iter;
 
-        g_hash_table_iter_init(&iter, devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&other))
+        device_iter_init_guest(&iter, table, device_name(device)->domid);
+        while ((other = device_iter_next(&iter)))
                 guest_order_count(&order, device_name(other), device_type(other));
         return order.order;
 }
 
-static bool holds(const Device *device, uint16_t domid)
+Device *device_table_holder(const DeviceTable *table, uint16_t domid, uint64_t base,
+                            const Device *but)
 {
-        return device_name(device)->domid == domid && device_launch(device);
-}
-
-Device *device_table_holder(GHashTable *devices, uint16_t domid, uint64_t base, const Device *but)
-{
-        GHashTableIter iter;
+        DeviceIter iter;
         Device *other;
 
-        g_hash_table_iter_init(&iter, devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&other)) {
-                if (other != but && holds(other, domid) && device_launch(other)->base == base)
+        device_iter_init_guest(&iter, table, domid);
+        while ((other = device_iter_next(&iter))) {
+                const Launch *launch = device_launch(other);
+
+                if (other != but && launch && launch->base == base)
                         return other;
         }
         return NULL;
 }
 
-uint32_t device_table_servers(GHashTable *devices, uint16_t domid)
+uint32_t device_table_servers(const DeviceTable *table, uint16_t domid)
 {
-        GHashTableIter iter;
+        const Device *device;
         uint32_t servers = 0;
-        Device *device;
+        DeviceIter iter;
 
-        g_hash_table_iter_init(&iter, devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
-                if (holds(device, domid))
-                        servers |= 1U << device_launch(device)->server;
+        device_iter_init_guest(&iter, table, domid);
+        while ((device = device_iter_next(&iter))) {
+                const Launch *launch = device_launch(device);
+
+                if (launch)
+                        servers |= 1U << launch->server;
         }
         return servers;
 }
 
-/* Goes on with the next device that is not history. */
-static const Device *table_next(GHashTableIter *iter)
+bool device_table_has_guest(const DeviceTable *table, uint16_t domid)
 {
-        Device *device;
+        const Guest *guest = find_guest(table, domid);
 
-        while (g_hash_table_iter_next(iter, NULL, (void **)&device)) {
-                if (device_state(device) != DEVICE_RELEASED)
-                        return device;
-        }
-        return NULL;
+        return guest && guest->n_present > 0;
 }
 
-void device_table_visit(GHashTable *devices, DeviceVisitor *visit, void *argument)
+void device_table_visit(const DeviceTable *table, DeviceVisitor *visit, void *argument)
 {
         const Device *device;
-        GHashTableIter iter;
+        DeviceIter iter;
 
-        g_hash_table_iter_init(&iter, devices);
-        while ((device = table_next(&iter))) {
+        device_iter_init(&iter, table);
+        while ((device = device_iter_next(&iter))) {
                 DeviceReport report;
 
+                if (device_state(device) == DEVICE_RELEASED)
+                        continue;
                 device_describe(device, &report);
                 device_read_counters(device, &report.counters);
                 visit(argument, &report);
         }
 }
 
-char *device_table_describe(GHashTable *devices)
+char *device_table_describe(const DeviceTable *table)
 {
-        g_autoptr(GHashTable) guests = g_hash_table_new(NULL, NULL);
-        unsigned int n_devices = 0, n_problems = 0;
-        const Device *device;
-        GHashTableIter iter;
-
-        g_hash_table_iter_init(&iter, devices);
-        while ((device = table_next(&iter))) {
-                n_devices++;
-                n_problems += device_state(device) == DEVICE_FAILED;
-                g_hash_table_add(guests, GUINT_TO_POINTER(device_name(device)->domid));
-        }
-        return metrics_describe(g_hash_table_size(guests), n_devices, n_problems);
+        return metrics_describe(table->n_guests, table->n_present, table->n_problems);
 }
 
 static void report_collect(void *argument, const DeviceReport *report)
@@ -116,10 +250,10 @@ static void report_collect(void *argument, const DeviceReport *report)
         g_array_append_vals(argument, report, 1);
 }
 
-char *device_table_metrics(GHashTable *devices, const Histogram *claims)
+char *device_table_metrics(const DeviceTable *table, const Histogram *claims)
 {
         g_autoptr(GArray) reports = g_array_new(FALSE, FALSE, sizeof(DeviceReport));
 
-        device_table_visit(devices, report_collect, reports);
+        device_table_visit(table, report_collect, reports);
         return metrics_format((const DeviceReport *)(void *)reports->data, reports->len, claims);
 }

@@ -21,8 +21,8 @@ struct Manager {
         sd_event_source *pass; /* the queue is not empty */
         Control *control;
 
-        GHashTable *devices; /* DeviceName → Device */
-        GHashTable *queue;   /* of Device, to look at in the next pass */
+        DeviceTable *devices;
+        GHashTable *queue; /* of Device, to look at in the next pass */
 
         GHashTable *unreadable; /* instance with a launch file that nobody understands → domid */
 
@@ -60,16 +60,16 @@ static void manager_enqueue(void *userdata, Device *device, bool read)
 
 static Device *manager_add(Manager *manager, Device *device)
 {
-        g_hash_table_insert(manager->devices, (void *)device_name(device), device);
+        device_table_add(manager->devices, device);
         return device;
 }
 
 /* The device of that name, which may be new; NULL if there are too many. */
 static Device *manager_get(Manager *manager, const DeviceName *name, uint64_t seen_usec)
 {
-        Device *device = g_hash_table_lookup(manager->devices, name);
+        Device *device = device_table_find(manager->devices, name);
 
-        if (device || g_hash_table_size(manager->devices) >= STORE_DEVICES_MAX)
+        if (device || device_table_size(manager->devices) >= STORE_DEVICES_MAX)
                 return device;
         return manager_add(manager, device_new(&manager->services, name, seen_usec));
 }
@@ -84,13 +84,13 @@ static void manager_see(Manager *manager, const DeviceName *name, uint64_t seen_
 /* A domain has ended, and the event does not say which. */
 static void manager_check_domains(Manager *manager)
 {
+        DeviceIter devices;
+        const Device *device;
         GHashTableIter iter;
-        Device *device;
-
         void *domid;
 
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device))
+        device_iter_init(&devices, manager->devices);
+        while ((device = device_iter_next(&devices)))
                 store_check_domain(manager->services.store, device_name(device)->domid);
         g_hash_table_iter_init(&iter, manager->unreadable);
         while (g_hash_table_iter_next(&iter, NULL, &domid))
@@ -120,14 +120,15 @@ static void manager_on_change(void *userdata, StoreChange change, const DeviceNa
 /* Has the known devices of a domain, or of STORE_ALL_GUESTS, read again. */
 static void manager_read(Manager *manager, uint16_t domid)
 {
-        GHashTableIter iter;
-        Device *device;
+        const Device *device;
+        DeviceIter iter;
 
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
-                if (domid == STORE_ALL_GUESTS || domid == device_name(device)->domid)
-                        store_read(manager->services.store, device_name(device));
-        }
+        if (domid == STORE_ALL_GUESTS)
+                device_iter_init(&iter, manager->devices);
+        else
+                device_iter_init_guest(&iter, manager->devices, domid);
+        while ((device = device_iter_next(&iter)))
+                store_read(manager->services.store, device_name(device));
 }
 
 /* Devices that may have come, and devices that may have gone: a complete listing says. */
@@ -166,7 +167,7 @@ static void manager_on_nodes(void *userdata, const DeviceName *name, const NodeS
                              bool domain_exists)
 {
         Manager *manager = userdata;
-        Device *device = g_hash_table_lookup(manager->devices, name);
+        Device *device = device_table_find(manager->devices, name);
 
         /* It was forgotten after it was asked for, and yet it has come again. */
         if (!device && node_set_has_device(nodes))
@@ -198,14 +199,9 @@ static const StoreOps store_ops = {
 static void manager_stop_guest(Manager *manager, uint16_t domid)
 {
         char slice[DEVICE_UNIT_MAX];
-        GHashTableIter iter;
-        Device *device;
 
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device)) {
-                if (device_name(device)->domid == domid && device_state(device) != DEVICE_RELEASED)
-                        return;
-        }
+        if (device_table_has_guest(manager->devices, domid))
+                return;
         device_name_guest_slice(domid, slice);
         units_stop_other(manager->services.units, slice);
 }
@@ -221,7 +217,7 @@ static void manager_reconcile(Manager *manager, Device *device)
                 return;
         store_forget(manager->services.store, device_name(device));
         g_hash_table_remove(manager->queue, device);
-        g_hash_table_remove(manager->devices, device_name(device));
+        device_table_remove(manager->devices, device);
         device_free(device);
 }
 
@@ -365,7 +361,7 @@ static int manager_restart(void *userdata, const char *instance, bool backend, b
 
         if (device_name_parse(instance, &name) < 0)
                 return -ENODEV;
-        device = g_hash_table_lookup(manager->devices, &name);
+        device = device_table_find(manager->devices, &name);
         if (!device || device_state(device) == DEVICE_RELEASED)
                 return -ENODEV;
         return device_restart(device, backend, frontend);
@@ -383,6 +379,7 @@ static void manager_on_changed(void *userdata, const Device *device)
         Manager *manager = userdata;
         DeviceReport report;
 
+        device_table_note_state(manager->devices, device);
         device_describe(device, &report);
         control_announce(manager->control, &report);
 }
@@ -465,29 +462,29 @@ int manager_new(sd_event *event, Manager **ret_manager)
 
 void manager_reload(Manager *manager)
 {
-        GHashTableIter iter;
+        DeviceIter iter;
         Device *device;
 
         sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
         log_info(NULL, "reading the configuration again");
         device_services_reload(&manager->services);
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device))
+        device_iter_init(&iter, manager->devices);
+        while ((device = device_iter_next(&iter)))
                 device_retry(device);
         sd_notify(0, "READY=1");
 }
 
 Manager *manager_free(Manager *manager)
 {
-        GHashTableIter iter;
+        DeviceIter iter;
         Device *device;
 
         if (!manager)
                 return NULL;
-        g_hash_table_iter_init(&iter, manager->devices);
-        while (g_hash_table_iter_next(&iter, NULL, (void **)&device))
+        device_iter_init(&iter, manager->devices);
+        while ((device = device_iter_next(&iter)))
                 device_free(device);
-        g_hash_table_unref(manager->devices);
+        device_table_free(manager->devices);
         g_hash_table_unref(manager->queue);
         g_hash_table_unref(manager->unreadable);
         control_free(manager->control);
