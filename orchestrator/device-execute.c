@@ -55,17 +55,6 @@ static void device_answer(Device *device)
         device->xenbus = XENBUS_INIT_WAIT;
 }
 
-bool device_unit_may_start(const Device *device, Restart *restart)
-{
-        uint64_t after = 0;
-
-        if (restart->failures > 0)
-                after = start_budget_take(device->services->starts, clock_now_usec());
-        if (after > 0)
-                restart->not_before = after;
-        return after == 0;
-}
-
 static void device_start_backend(Device *device)
 {
         const DeviceServices *services = device->services;
@@ -73,7 +62,7 @@ static void device_start_backend(Device *device)
         Restart *restart = &device->backend_restart;
         int r;
 
-        if (!device_unit_may_start(device, restart))
+        if (!start_budget_permit(services->starts, restart, clock_now_usec()))
                 return;
         r = backend_prepare(device->spec, services->order(services->userdata, device),
                             services->configuration, &text, &restart->policy, &message);

@@ -50,7 +50,8 @@ void device_frontend_observe(Device *device)
                                  restart))
                 return;
         if (!member)
-                device_unit_note_end(device->frontend, restart);
+                restart_note_end(restart, unit_end_is_refusal(device->frontend), clock_now_usec(),
+                                 g_random_int());
         else if (!shared_member_ended_with_all(member))
                 restart_note_failure(restart, clock_now_usec(), g_random_int());
         end = member ? shared_member_describe_end(member) : unit_describe_end(device->frontend);
@@ -64,7 +65,8 @@ void device_frontend_start(Device *device)
         g_autofree char *text = NULL;
         int r;
 
-        if (!device_unit_may_start(device, &device->frontend_restart))
+        if (!start_budget_permit(device->services->starts, &device->frontend_restart,
+                                 clock_now_usec()))
                 return;
         if (!device->member) {
                 unit_start(device->frontend);

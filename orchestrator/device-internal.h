@@ -104,15 +104,6 @@ void device_claim_settle(Device *device);
  */
 bool device_follow_phase(const Device *device, UnitPhase now, UnitPhase *phase, Restart *restart);
 
-/* Settles when a unit that has gone down by itself is tried again. */
-void device_unit_note_end(const Unit *unit, Restart *restart);
-
-/*
- * Whether what has failed may be started again now, as far as other devices leave room for that. If
- * not, its time is put off.
- */
-bool device_unit_may_start(const Device *device, Restart *restart);
-
 /* Says that a process has gone down by itself. */
 void device_note_end(Device *device, const char *role, const char *end, const char *unit);
 

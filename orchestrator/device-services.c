@@ -40,6 +40,7 @@ static void shared_open(DeviceServices *services, void (*schedule)(void *userdat
                 .units = services->units,
                 .rundir = services->rundir,
                 .unitdir = services->unitdir,
+                .starts = services->starts,
                 .schedule = schedule,
                 .userdata = services->userdata,
         };

@@ -93,14 +93,6 @@ void device_note_end(Device *device, const char *role, const char *end, const ch
         device_fail(device, 0, text);
 }
 
-void device_unit_note_end(const Unit *unit, Restart *restart)
-{
-        if (unit_end_is_refusal(unit))
-                restart_note_refusal(restart, clock_now_usec(), g_random_int());
-        else
-                restart_note_failure(restart, clock_now_usec(), g_random_int());
-}
-
 static void device_observe_backend(Device *device)
 {
         g_autofree char *end = NULL;
@@ -108,7 +100,8 @@ static void device_observe_backend(Device *device)
         if (!device_follow_phase(device, unit_phase(device->backend), &device->backend_phase,
                                  &device->backend_restart))
                 return;
-        device_unit_note_end(device->backend, &device->backend_restart);
+        restart_note_end(&device->backend_restart, unit_end_is_refusal(device->backend),
+                         clock_now_usec(), g_random_int());
         end = unit_describe_end(device->backend);
         device_note_end(device, "backend", end, unit_name(device->backend));
 }

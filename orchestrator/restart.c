@@ -50,6 +50,14 @@ void restart_note_refusal(Restart *restart, uint64_t now_usec, uint32_t random)
         restart_note_failure(restart, now_usec, random);
 }
 
+void restart_note_end(Restart *restart, bool is_refusal, uint64_t now_usec, uint32_t random)
+{
+        if (is_refusal)
+                restart_note_refusal(restart, now_usec, random);
+        else
+                restart_note_failure(restart, now_usec, random);
+}
+
 void restart_forget(Restart *restart)
 {
         restart->failures = 0;

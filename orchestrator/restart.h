@@ -47,6 +47,9 @@ void restart_note_failure(Restart *restart, uint64_t now_usec, uint32_t random);
  */
 void restart_note_refusal(Restart *restart, uint64_t now_usec, uint32_t random);
 
+/* It has ended by itself, which is either of these. */
+void restart_note_end(Restart *restart, bool is_refusal, uint64_t now_usec, uint32_t random);
+
 /* The past is forgotten: the next try may start at once. */
 void restart_forget(Restart *restart);
 

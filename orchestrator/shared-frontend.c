@@ -192,7 +192,8 @@ static void note_end(SharedFrontend *shared)
         shared->is_ending = false;
         if (restart_take_order(&shared->restart) || is_ordered)
                 return;
-        restart_note_failure(&shared->restart, clock_now_usec(), g_random_int());
+        restart_note_end(&shared->restart, unit_end_is_refusal(shared->unit), clock_now_usec(),
+                         g_random_int());
         for (guint i = 0; i < shared->members->len; i++)
                 shared_member_note_end(shared->members->pdata[i]);
 }
@@ -275,6 +276,8 @@ static void shared_start(SharedFrontend *shared)
         const SharedServices *services = &shared->all->services;
         int r;
 
+        if (!start_budget_permit(services->starts, &shared->restart, clock_now_usec()))
+                return;
         r = dropin_write(services->unitdir, unit_name(shared->unit), DROPIN_TEXT);
         if (r >= 0)
                 r = list_write(shared);

@@ -12,6 +12,7 @@
 
 #include "common/launch.h"
 #include "orchestrator/claim.h"
+#include "orchestrator/start-budget.h"
 #include "orchestrator/units.h"
 
 /* What they work with; the owner outlives them. */
@@ -21,6 +22,7 @@ typedef struct SharedServices {
         Units *units;
         int rundir;  /* RUN_DIRECTORY */
         int unitdir; /* DROPIN_UNIT_DIRECTORY */
+        StartBudget *starts;
 
         /* Asks for shared_frontends_observe() and shared_frontends_reconcile(). */
         void (*schedule)(void *userdata);

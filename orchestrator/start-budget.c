@@ -12,3 +12,14 @@ uint64_t start_budget_take(StartBudget *budget, uint64_t now_usec)
         budget->full_usec = full + START_BUDGET_INTERVAL_USEC;
         return 0;
 }
+
+bool start_budget_permit(StartBudget *budget, Restart *restart, uint64_t now_usec)
+{
+        uint64_t after = 0;
+
+        if (restart->failures > 0)
+                after = start_budget_take(budget, now_usec);
+        if (after > 0)
+                restart->not_before = after;
+        return after == 0;
+}

@@ -7,7 +7,10 @@
  * them. Pure.
  */
 
+#include <stdbool.h>
+
 #include "orchestrator/clock.h"
+#include "orchestrator/restart.h"
 
 #define START_BUDGET_BURST         40
 #define START_BUDGET_INTERVAL_USEC (USEC_PER_SEC / 20)
@@ -19,3 +22,9 @@ typedef struct StartBudget {
 
 /* Takes one start. Returns 0, or the time at which to ask again. */
 uint64_t start_budget_take(StartBudget *budget, uint64_t now_usec);
+
+/*
+ * Whether something that its restart policy would start now may be started: if it has failed before
+ * it takes one start, and if there is none, the next try is put off.
+ */
+bool start_budget_permit(StartBudget *budget, Restart *restart, uint64_t now_usec);

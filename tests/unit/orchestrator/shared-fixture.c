@@ -141,9 +141,9 @@ void units_stop_other(Units *all G_GNUC_UNUSED, const char *name)
         g_assert_cmpstr(name, ==, "xen-virtio-5-shared.slice");
 }
 
-bool unit_end_is_refusal(const Unit *unit G_GNUC_UNUSED)
+bool unit_end_is_refusal(const Unit *unit)
 {
-        return false;
+        return unit->refuses;
 }
 
 char *unit_describe_end(const Unit *unit G_GNUC_UNUSED)
@@ -267,6 +267,7 @@ void orchestrator_start(Fixture *fixture)
                 .units = &units,
                 .rundir = fixture->services.rundir,
                 .unitdir = fixture->services.unitdir,
+                .starts = &fixture->starts,
                 .schedule = on_schedule,
                 .userdata = fixture,
         };

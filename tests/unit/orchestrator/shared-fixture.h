@@ -37,6 +37,7 @@ struct Unit {
         UnitPhase phase;
         ReloadPhase reload;
         unsigned int n_starts, n_reloads;
+        bool refuses; /* it ends because something of it is wrong */
         UnitHandler *handler;
         void *userdata;
 };

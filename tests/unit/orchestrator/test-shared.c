@@ -164,6 +164,38 @@ static void test_crash(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpuint(unit_find("xen-virtio-backend@5-virtio-6.service")->n_starts, ==, 1);
 }
 
+/* Its end says that the next one will be the same: it is tried as seldom as may be, or when asked.
+ */
+static void test_refusal(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        devices_come(fixture);
+        shared_unit()->refuses = true;
+        unit_become(shared_unit(), UNIT_DOWN);
+        orchestrator_pass(fixture);
+        g_usleep(RESTART_DELAY_MIN_USEC * 3 / 2);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
+        assert_states(fixture, "fffff");
+        g_assert_cmpint(device_restart(fixture->devices[6], false, true), ==, 0);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 2);
+}
+
+/* What fails everywhere leaves it no start. */
+static void test_start_budget(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        devices_come(fixture);
+        fixture->starts.full_usec = clock_now_usec() + 3600 * USEC_PER_SEC;
+        unit_become(shared_unit(), UNIT_DOWN);
+        orchestrator_pass(fixture);
+        g_usleep(RESTART_DELAY_MIN_USEC * 3 / 2);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
+        g_assert_cmpint(device_restart(fixture->devices[6], false, true), ==, 0);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_starts, ==, 2);
+}
+
 /* A device that fails by itself has its own time of the next try, and is that device's alone. */
 static void test_one_fails(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
@@ -360,6 +392,8 @@ int main(int argc, char **argv)
         ADD("go", test_go, plain);
         ADD("come-while-it-ends", test_come_while_it_ends, plain);
         ADD("crash", test_crash, plain);
+        ADD("refusal", test_refusal, plain);
+        ADD("start-budget", test_start_budget, plain);
         ADD("one-fails", test_one_fails, plain);
         ADD("reload-fails", test_reload_fails, plain);
         ADD("restart", test_restart, plain);
