@@ -36,8 +36,8 @@ def host(build, tmp_path):
     host.stop()
 
 
-def populate(host, n_devices):
-    """Makes it so many devices, in guests that may be there already, all served."""
+def populate(host, n_devices, more=()):
+    """Makes it so many devices, in guests that may be there already, all served beside others."""
     names = []
     for number in range(n_devices):
         domid, devid = 100 + number // PER_GUEST, number % PER_GUEST
@@ -45,7 +45,7 @@ def populate(host, n_devices):
         if guest.state(devid) is None:
             guest.add(devid)
         names.append(f"{domid}-virtio-{devid}")
-    wait(lambda: host.serves(*names), 180)
+    wait(lambda: host.serves(*names, *more), 180)
 
 
 def change(host, guest, n_cycles):

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Backends that end as soon as they start, again and again: what that costs, and whom."""
+
+import os
+import time
+
+import pytest
+
+from sim.host import Host, wait
+from sim.test_scale import PER_GUEST, populate, slack
+from sim.xenstore import program
+
+pytestmark = [
+    pytest.mark.skipif(not program(), reason="needs xenstored"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
+]
+
+LONG = bool(os.environ.get("XEN_VIRTIO_LONG"))
+BURST, RATE = 40, 20  # orchestrator/start-budget.h
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+def host(build, tmp_path):
+    """A host whose daemon is ready, with one device that nothing is wrong with."""
+    host = Host(build, tmp_path)
+    host.start().wait_ready()
+    host.guest(5, 1)
+    wait(lambda: host.serves("5-virtio-0"))
+    yield host
+    host.stop()
+
+
+def cpu_seconds(host):
+    """What the daemon has used."""
+    with open(f"/proc/{host.daemon.process.pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def starts(host):
+    """The time of each start of a backend that will fail, the first one of each device left out."""
+    units, times = set(), []
+    for unit, state, seconds in host.systemd.look().history:
+        if state != "activating" or "-backend@1" not in unit:
+            continue
+        if unit in units:
+            times.append(seconds)
+        units.add(unit)
+    return times
+
+
+def test_one_that_flaps(host, record_property):
+    """It is given ever more time, twice as much after each end."""
+    host.systemd.tell("break xen-virtio-backend@1*")
+    host.guest(100, 1)
+    wait(lambda: len(starts(host)) >= 5, 60)
+    times = starts(host)
+    gaps = [late - early for early, late in zip(times, times[1:], strict=False)]
+    record_property("figure", "started again after "
+                    + ", ".join(f"{gap:.1f} s" for gap in gaps))
+    assert all(gap >= 0.2 * 2 ** number for number, gap in enumerate(gaps))
+
+
+def test_all_flap(host, build, record_property):
+    """256 devices: so many starts a second and no more, and the others do not feel it."""
+    seconds, n_devices = 60 if LONG else 5, 256
+    populate(host, n_devices, more=("5-virtio-0",))
+    before = dict(host.systemd.look().starts)
+    broken = time.monotonic()
+    host.systemd.tell("break xen-virtio-backend@1*",
+                      *(f"kill xen-virtio-backend@{100 + number // PER_GUEST}-virtio-"
+                        f"{number % PER_GUEST}.service" for number in range(n_devices)))
+    wait(lambda: len(starts(host)) >= BURST, 60)
+    used, begin, n_before = cpu_seconds(host), time.monotonic(), len(starts(host))
+    time.sleep(seconds)
+    guest = host.guests[5]
+    guest.add(1)
+    added = time.monotonic()
+    wait(lambda: guest.state(1) == "2", 60)
+    answered = time.monotonic() - added
+    times = starts(host)[n_before:]
+    lasted = time.monotonic() - begin
+    share = (cpu_seconds(host) - used) / lasted
+    record_property("figure", f"{n_devices} backends that end at once: {len(times) / lasted:.1f} "
+                    f"starts a second, {100 * share:.1f} % of a CPU; another device was answered "
+                    f"in {1000 * answered:.0f} ms")
+    assert n_before + len(times) <= BURST + RATE * (time.monotonic() - broken + 1)
+    assert len(times) >= RATE * lasted / 4 / slack()  # and they do go on
+    after = host.systemd.look().starts
+    for unit in host.units_of("5-virtio-0"):
+        assert after.get(unit) == before.get(unit)
+    assert host.systemd.states["xen-virtio-frontend@100-virtio-0.service"] == "active"
+    if build.name == "plain":
+        assert share <= 0.1
