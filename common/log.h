@@ -32,6 +32,8 @@ typedef struct LogContext {
 #define LOG_ID_DRIVER_READY     "7c1d7f4b3f0a4c55a2a1f9b1d5f0c008"
 #define LOG_ID_FIRST_REQUEST    "7c1d7f4b3f0a4c55a2a1f9b1d5f0c009"
 #define LOG_ID_NOTIFY_PATH      "7c1d7f4b3f0a4c55a2a1f9b1d5f0c00a"
+#define LOG_ID_NODES_REFUSED    "7c1d7f4b3f0a4c55a2a1f9b1d5f0c00b"
+#define LOG_ID_CONFIGURATION    "7c1d7f4b3f0a4c55a2a1f9b1d5f0c00c"
 
 /* Looks where standard error goes; to be called once, before descriptors are given up. */
 void log_setup(void);

@@ -113,7 +113,7 @@ int claims_take(Claims *claims, uint16_t domid, uint64_t base, uint16_t *ret_ser
         int r;
 
         if (xendevicemodel_create_ioreq_server(claims->model, domid, BUFIOREQ_OFF, &server) < 0)
-                return -errno;
+                return errno == ENOSPC ? -EUSERS : -errno;
         r = enable(claims, domid, base, server);
         if (r < 0) {
                 xendevicemodel_destroy_ioreq_server(claims->model, domid, server);

@@ -32,8 +32,9 @@ int claims_probe(Claims *claims) _warn_unused_;
 /*
  * Makes a server for the range of VIRTIO_MMIO_RANGE_SIZE bytes at base and enables it.
  *
- * Returns 0 and the server's number; -ENOSPC if the guest has as many servers as Xen allows; or
- * another negative errno of the hypercall that failed. Then nothing is left behind.
+ * Returns 0 and the server's number; -EUSERS if the guest has as many servers as Xen allows (which
+ * says ENOSPC, as a file system does); or the negative errno of another hypercall that failed. Then
+ * nothing is left behind.
  */
 int claims_take(Claims *claims, uint16_t domid, uint64_t base, uint16_t *ret_server) _warn_unused_;
 

@@ -32,8 +32,10 @@ static void device_claim(Device *device)
                 return;
         }
         restart_note_failure(&device->claim_restart, clock_now_usec(), g_random_int());
-        if (r == -ENOSPC)
+        if (r == -EUSERS)
                 text = g_strdup("the guest has as many IOREQ servers as Xen allows");
+        else if (r == -ENOSPC)
+                text = g_strdup("there is no room for the device's files in " RUN_DIRECTORY);
         else if (r == -EADDRINUSE)
                 text = g_strdup_printf(
                         "base: %#" PRIx64 " is that of device %s", device->spec->base,

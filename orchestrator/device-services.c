@@ -12,7 +12,7 @@
 
 static void on_problem(void *userdata _unused_, const char *problem)
 {
-        log_error(NULL, "%s", problem);
+        log_full(LOG_ERR, NULL, LOG_ID_CONFIGURATION, 0, "%s", problem);
 }
 
 /* Opens a folder, and makes it where that is left to us. */

@@ -293,12 +293,16 @@ static void device_refuse(Device *device, const char *text)
 {
         if (device->claimed) {
                 if (log_limit_permit(&device->refusals, clock_now_usec()))
-                        device_log(device, LOG_WARNING, NULL, 0, "%s, ignoring", text);
+                        device_log(device, LOG_WARNING, LOG_ID_NODES_REFUSED, 0, "%s, ignoring",
+                                   text);
                 return;
         }
         device->wish = WISH_UNCLEAR;
-        if (g_strcmp0(device->error, text) != 0)
-                device_fail(device, -EINVAL, text);
+        if (g_strcmp0(device->error, text) == 0)
+                return;
+        device_log(device, LOG_ERR, LOG_ID_NODES_REFUSED, -EINVAL, "%s", text);
+        device_write_error(device, text);
+        device_set_state(device, DEVICE_FAILED);
 }
 
 static void device_read_nodes(Device *device, const NodeSet *nodes)

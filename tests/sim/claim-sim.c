@@ -69,7 +69,7 @@ int claims_take(Claims *claims, uint16_t domid, uint64_t base, uint16_t *ret_ser
                 *ret_server = server;
                 return 0;
         }
-        return -ENOSPC;
+        return -EUSERS;
 }
 
 int claims_join(Claims *claims, uint16_t domid, uint16_t server, uint64_t base)

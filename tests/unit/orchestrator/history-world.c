@@ -154,7 +154,7 @@ int claims_take(Claims *claims _unused_, uint16_t domid, uint64_t base, uint16_t
                 *ret_server = i;
                 return 0;
         }
-        return -ENOSPC;
+        return -EUSERS;
 }
 
 int claims_join(Claims *claims _unused_, uint16_t domid _unused_, uint16_t server _unused_,

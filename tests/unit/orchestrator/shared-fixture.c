@@ -36,7 +36,7 @@ int claims_take(Claims *claims, uint16_t domid, uint64_t base, uint16_t *ret_ser
         while (server < IOREQ_SERVERS_MAX && claims->exists[server])
                 server++;
         if (server == IOREQ_SERVERS_MAX)
-                return -ENOSPC;
+                return -EUSERS;
         claims->exists[server] = true;
         g_hash_table_add(claims->ranges[server], place(base));
         *ret_server = server;
