@@ -2,15 +2,14 @@
 
 #include "tests/fuzz/vhost-peer.h"
 
-#include <fcntl.h>
 #include <glib.h>
-#include <glib/gstdio.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <unistd.h>
 
 #include "common/macros.h"
 #include "frontend/virtio.h"
+#include "tests/fuzz/fake-file.h"
+#include "tests/fuzz/fake-socket.h"
 
 #define DESCRIPTORS_MAX 16
 #define FLOOD           40 /* more than the channel reads at a time */
@@ -34,58 +33,20 @@ typedef struct Answer {
         int fd;      /* that belongs to it, or -1 */
 } Answer;
 
-/* Made once, since the file system takes its time: a socket, and the places of one that is gone. */
-static int listener = -1, place_served = -1, place_left = -1;
-
-/* Returns the listening socket; the folder that it was made in does not stay. */
-static int place_make(int *ret_place)
-{
-        g_autofree char *folder = g_dir_make_tmp("fuzz-XXXXXX", NULL);
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-        g_assert_nonnull(folder);
-        g_assert_cmpint(fd, >=, 0);
-        g_snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", folder);
-        g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
-        g_assert_cmpint(listen(fd, 1), ==, 0);
-        *ret_place = open(address.sun_path, O_PATH | O_CLOEXEC);
-        g_assert_cmpint(*ret_place, >=, 0);
-        g_assert_cmpint(g_unlink(address.sun_path), ==, 0);
-        g_assert_cmpint(g_rmdir(folder), ==, 0);
-        return fd;
-}
-
-void peer_prepare(void)
-{
-        if (listener >= 0)
-                return;
-        listener = place_make(&place_served);
-        close(place_make(&place_left));
-}
-
 void peer_init(Peer *peer)
 {
         *peer = (Peer){ .connection = -1, .channel = -1, .area = -1 };
-        peer->place = fcntl(place_served, F_DUPFD_CLOEXEC, 0);
-        g_assert_cmpint(peer->place, >=, 0);
+        peer_listen();
 }
 
-/* The frontend knows the place by its number. */
-void peer_listen(Peer *peer)
+void peer_listen(void)
 {
-        g_assert_cmpint(dup3(place_served, peer->place, O_CLOEXEC), ==, peer->place);
+        fake_socket_listen(true);
 }
 
 void peer_clear(Peer *peer)
 {
         peer_leave(peer);
-        fd_closep(&peer->place);
-}
-
-void peer_path(const Peer *peer, char ret_path[PEER_PATH_MAX])
-{
-        g_snprintf(ret_path, PEER_PATH_MAX, "/proc/self/fd/%d", peer->place);
 }
 
 void peer_hang_up(Peer *peer)
@@ -98,16 +59,21 @@ void peer_hang_up(Peer *peer)
 
 void peer_leave(Peer *peer)
 {
-        peer_accept(peer);
+        fake_socket_listen(false);
         peer_hang_up(peer);
-        g_assert_cmpint(dup3(place_left, peer->place, O_CLOEXEC), ==, peer->place);
+}
+
+void peer_end(Peer *peer)
+{
+        peer_leave(peer);
+        fake_process_end();
 }
 
 void peer_accept(Peer *peer)
 {
         int fd;
 
-        while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+        while ((fd = fake_socket_accept()) >= 0) {
                 peer_hang_up(peer);
                 peer->connection = fd;
         }
@@ -140,7 +106,7 @@ static bool request_receive(Peer *peer, Request *ret_request)
                        ret_request->n_fds * sizeof(int));
         }
         if (size > 0)
-                g_assert_cmpint(recv(peer->connection, &ret_request->payload, size, 0), ==, size);
+                g_assert_cmpint(read(peer->connection, &ret_request->payload, size), ==, size);
         return true;
 }
 
@@ -192,7 +158,7 @@ static void area_answer(Answer *answer, const VhostUserInflight *asked)
                 .queue_size = asked->queue_size,
         };
 
-        answer->fd = memfd_create("area", MFD_CLOEXEC);
+        answer->fd = fake_file_new(FAKE_FILE_MEMORY);
         g_assert_cmpint(ftruncate(answer->fd, (off_t)area.mmap_size), ==, 0);
         answer_set(answer, &area, sizeof(area));
 }
@@ -291,15 +257,13 @@ bool peer_serve(Peer *peer)
 /* Something else than the area that it should be. */
 static void fd_replace(Answer *answer, uint8_t what)
 {
-        static const char *const paths[] = { "/dev/zero", "/proc/self/maps", "/", "/dev/null" };
-
         if (what < 0x80 && answer->fd >= 0) {
                 g_assert_cmpint(ftruncate(answer->fd, what * 64), ==, 0);
                 return;
         }
         fd_closep(&answer->fd);
         if (what < 0xf0)
-                answer->fd = open(paths[what % G_N_ELEMENTS(paths)], O_RDONLY | O_CLOEXEC);
+                answer->fd = fake_file_new(what & 1 ? FAKE_FILE_ON_DISK : FAKE_FILE_DEVICE);
 }
 
 static void answer_spoil(Peer *peer, Answer *answer, Input *input)
@@ -360,7 +324,7 @@ static void replies_receive(const Peer *peer)
         uint32_t reply[5];
         ssize_t n;
 
-        while ((n = recv(peer->channel, reply, sizeof(reply), 0)) > 0) {
+        while ((n = read(peer->channel, reply, sizeof(reply))) > 0) {
                 g_assert_cmpint(n, ==, sizeof(reply));
                 g_assert_cmphex(reply[1], ==, VHOST_USER_VERSION | VHOST_USER_REPLY);
                 g_assert_cmpuint(reply[2], ==, 8);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A backend whose answers are right, until a fuzzer's bytes say how they are wrong. It listens on a
- * socket without a name, which a frontend reaches through the descriptor that stands for its place.
+ * A backend whose answers are right, until a fuzzer's bytes say how they are wrong. Its sockets and
+ * files are those of fake-socket.h and fake-file.h.
  */
 
 #include <stdbool.h>
@@ -22,7 +22,6 @@ typedef struct PeerOffer {
 
 typedef struct Peer {
         PeerOffer offer;
-        int place;                 /* open for the whole life; see peer_path() */
         int connection;            /* this and those that follow: -1 while there is none */
         int channel;               /* the end of it that the frontend has sent */
         int area;                  /* the frontend's file, as it was sent */
@@ -30,22 +29,15 @@ typedef struct Peer {
         size_t rest_size;
 } Peer;
 
-#define PEER_PATH_MAX 32
-
-/* What all peers share, one after the other, and what stays open. */
-void peer_prepare(void);
-
 /* Listens at first; what connects is taken by peer_accept(). */
 void peer_init(Peer *peer);
 void peer_clear(Peer *peer);
 
-/* Where the frontend connects to, whether somebody listens there or not. */
-void peer_path(const Peer *peer, char ret_path[PEER_PATH_MAX]);
-
 void peer_hang_up(Peer *peer);
-/* Hangs up, and does not listen any more; starts anew. */
+/* Hangs up, and does not listen any more; the same, and its process ends; listens again. */
 void peer_leave(Peer *peer);
-void peer_listen(Peer *peer);
+void peer_end(Peer *peer);
+void peer_listen(void);
 
 /* Takes the newest of the connections that wait, if any, in the place of the one that it has. */
 void peer_accept(Peer *peer);
