@@ -224,3 +224,18 @@ void device_answered(Device *device)
         }
         device->kicks = 0;
 }
+
+/* A driver's reset may have been under way when the former process ended, or an interrupt. */
+int device_serve(Device *device)
+{
+        const VirtioDevice *virtio = &device->mmio->device;
+
+        if (virtio->status == 0)
+                vhost_session_stop(device->session);
+        if ((virtio->status & VIRTIO_STATUS_DRIVER_OK) && virtio_interrupt_causes(virtio) != 0)
+                device_interrupt(device);
+        vhost_session_open(device->session);
+        if (!device->answering)
+                device_hold_begin(device);
+        return 0;
+}

@@ -485,14 +485,3 @@ const DeviceFiles *device_files(const Device *device)
 {
         return &device->files;
 }
-
-/* A driver's reset may have been under way when the former process ended. */
-int device_serve(Device *device)
-{
-        if (!virtio_is_running(&device->mmio->device))
-                vhost_session_stop(device->session);
-        vhost_session_open(device->session);
-        if (!device->answering)
-                device_hold_begin(device);
-        return 0;
-}

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from sim.guest import (ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, INTERRUPT_ACK, NEEDS_RESET,
-                       QUEUE_SEL, SECTOR)
+from sim.guest import (ACKNOWLEDGE, CONFIG_CHANGED, DRIVER, DRIVER_OK, FEATURES_OK, INTERRUPT_ACK,
+                       NEEDS_RESET, QUEUE_SEL, SECTOR)
 from sim.load import Load
 from sim.memory import MIB
 
@@ -130,6 +130,20 @@ def test_backend_without_tracking(machine):
     machine.xen.wait_interrupt(1)
     assert disk.status == RUNNING | NEEDS_RESET
     assert disk.start().read_sectors(5, 1) == image.read_bytes()[5 * SECTOR:6 * SECTOR]
+
+
+def test_an_interrupt_that_may_not_have_come(machine):
+    """The driver has not acknowledged its cause: it is interrupted once more."""
+    backend = machine.scripted_backend()
+    frontend = machine.frontend().wait_ready()
+    disk = machine.disk().start()
+    backend.kill()
+    machine.xen.wait_interrupt(1)
+    frontend.kill()
+    machine.frontend()
+    machine.xen.wait_interrupt(2)
+    assert disk.handle_interrupt() == CONFIG_CHANGED
+    assert disk.status == RUNNING | NEEDS_RESET
 
 
 # The files.
