@@ -236,7 +236,7 @@ static int events_handle(const Job *job, Loop *loop)
 {
         int r = loop_run(loop), code;
 
-        if (r < 0 && sd_event_get_exit_code(loop_event(loop), &code) < 0)
+        if (r < 0 && (sd_event_get_exit_code(loop_event(loop), &code) < 0 || code != r))
                 log_error_errno(&job->log, r, "cannot wait for events: %m");
         return r;
 }

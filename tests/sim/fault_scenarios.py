@@ -4,10 +4,12 @@
 A scenario is a function that takes a Run. The first that reaches a call is the one it fails in.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections import Counter
 
@@ -206,7 +208,9 @@ def without_folder(run):
         environment = {"RUNTIME_DIRECTORY": str(runtime),
                        "ASAN_OPTIONS": "detect_leaks=0:exitcode=99"}
     run.serve(**environment)
-    run.disk().use()
+    disk = run.disk()
+    disk.may_forget = True
+    disk.use()
 
 
 def frontend_dies(run):
@@ -217,6 +221,25 @@ def frontend_dies(run):
     disk = run.disk()
     disk.use()
     disk.use(between=run.service.crash)
+
+
+@contextlib.contextmanager
+def looked_after(run, guest, *devices):
+    """The orchestrator has a device that has failed alone served again."""
+    is_over = threading.Event()
+
+    def look():
+        while not is_over.wait(AGAIN):
+            if any(device.status == "failed\n" for device in devices):
+                run.reload(guest)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def shared(run):
@@ -240,11 +263,14 @@ def shared(run):
         raise AssertionError("the devices are never ready")
 
     converge(first)
-    disks[0].use()
+    with looked_after(run, guest, first):
+        disks[0].use()
     converge(first, second)
-    disks[1].use()
+    with looked_after(run, guest, first, second):
+        disks[1].use()
     converge(second)
-    disks[1].use()
+    with looked_after(run, guest, second):
+        disks[1].use()
 
 
 def queue_reset(run):

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import subprocess
+import traceback
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,6 +77,27 @@ def message_of(function):
     table = "".join(path.read_text() for path in TABLES.glob("*.def"))
     found = re.search(rf"^FAULT_\w+\({function}, (\w+)\)", table, re.MULTILINE)
     return os.strerror(getattr(errno, found.group(1)) if found else errno.ENOSPC)
+
+
+def plan(program, clean, part, parts, long):
+    """Which calls fail: (scenario, offset, how manieth). clean: what each scenario calls how often.
+
+    Ordinarily the first call from each place, in the first scenario that has it.
+    """
+    for offset in list(program.sites)[part::parts]:
+        if program.sites[offset].is_safe:
+            continue
+        scenarios = [scenario for scenario, (counts, _) in clean.items() if offset in counts]
+        for scenario in scenarios if long else scenarios[:1]:
+            count = clean[scenario][0][offset]
+            for number in sorted({1, min(2, count), count}) if long else (1,):
+                yield scenario, offset, number
+
+
+def told(error):
+    """What an error says, and where: many an assertion has no message."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{error!r} at {os.path.basename(place.filename)}:{place.lineno}"
 
 
 def output(*command, text=None):

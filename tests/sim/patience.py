@@ -75,7 +75,12 @@ class Service:
 
 
 class PatientDisk(Disk):
-    """A driver that waits as long as it takes, and resets a device that asks for it."""
+    """A driver that waits as long as it takes, and resets a device that asks for it.
+
+    may_forget: whether the device may have been reset by itself, which nobody tells the driver.
+    """
+
+    may_forget = False
 
     def read(self, offset, size=4, timeout=PATIENCE):
         return super().read(offset, size, timeout)
@@ -89,6 +94,8 @@ class PatientDisk(Disk):
         except GuestCrash:
             raise
         except AssertionError as error:
+            if self.may_forget and self.status == 0:
+                raise StartOver from error
             raise Hang(str(error)) from None
         if self.status & NEEDS_RESET:
             raise StartOver

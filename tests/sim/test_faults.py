@@ -8,12 +8,14 @@ scenario, too.
 """
 
 import os
+import time
 
 import pytest
 
 from conftest import builds
 from sim.fault_scenarios import PROGRAM, SCENARIOS, Run, at_work
-from sim.faults import FaultyProgram, message_of
+from sim.faults import FaultyProgram, message_of, plan, told
+from sim.patience import AGAIN, PATIENCE
 
 PARTS = 8  # in which the calls are gone through, so that two processes can
 LONG = os.environ.get("XEN_VIRTIO_LONG") == "1"
@@ -56,16 +58,14 @@ def start(factory, build, scenario, *fault):
     return run
 
 
-def plan(program, clean, part):
-    """Which calls fail: (scenario, offset, how manieth)."""
-    for offset in list(program.sites)[part::PARTS]:
-        scenarios = [scenario for scenario, (counts, _) in clean.items() if offset in counts]
-        if program.sites[offset].is_safe:
-            continue
-        for scenario in scenarios if LONG else scenarios[:1]:
-            count = clean[scenario][0][offset]
-            for number in sorted({1, min(2, count), count}) if LONG else (1,):
-                yield scenario, offset, number
+def left_open(run, opened):
+    """The descriptors that a process which has not failed has too many, and goes on to have."""
+    end = time.monotonic() + PATIENCE
+    while (more := run.descriptors() - opened) and time.monotonic() < end:
+        if run.service.ended:
+            return None
+        time.sleep(AGAIN)
+    return more
 
 
 def complaints(program, factory, opened, scenario, offset, number):
@@ -74,9 +74,9 @@ def complaints(program, factory, opened, scenario, offset, number):
     try:
         run = start(factory, builds()[1], scenario, site, number)
     except (AssertionError, TimeoutError) as error:
-        return [str(error)]
+        return [told(error)]
     found = []
-    if not run.service.ended and (more := run.descriptors() - opened):
+    if more := left_open(run, opened):
         found.append(f"leaves open: {dict(more)}")
     found += run.finish()
     if number == 1 and not run.trace.failed_in():
@@ -113,7 +113,7 @@ def test_filter_of_system_calls(tmp_path_factory):
 def test_fault(program, clean, tmp_path_factory, part):
     """No call hurts when it fails."""
     problems = []
-    for scenario, offset, number in plan(program, clean, part):
+    for scenario, offset, number in plan(program, clean, part, PARTS, LONG):
         _, opened = clean[scenario]
         for _ in range(TRIES):
             found = complaints(program, tmp_path_factory, opened, scenario, offset, number)

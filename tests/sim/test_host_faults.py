@@ -11,7 +11,7 @@ import os
 import pytest
 
 from conftest import builds
-from sim.faults import FaultyProgram, message_of
+from sim.faults import FaultyProgram, message_of, plan, told
 from sim.host_fault_scenarios import PROGRAM, SCENARIOS, HostRun
 from sim.xenstore import program as xenstored
 
@@ -63,16 +63,6 @@ def clean(hosts):
     return runs
 
 
-def plan(program, clean, part):
-    """Which calls fail: (scenario, offset, how manieth)."""
-    for offset in list(program.sites)[part::PARTS]:
-        scenarios = [scenario for scenario, (counts, _) in clean.items() if offset in counts]
-        for scenario in scenarios if LONG else scenarios[:1]:
-            count = clean[scenario][0][offset]
-            for number in sorted({1, min(2, count), count}) if LONG else (1,):
-                yield scenario, offset, number
-
-
 def complaints(program, hosts, opened, scenario, offset, number):
     """What goes wrong when that call fails."""
     take, drop = hosts
@@ -81,7 +71,7 @@ def complaints(program, hosts, opened, scenario, offset, number):
         more = run.run(scenario, site, number, opened) - opened
     except (AssertionError, KeyError, OSError) as error:
         drop()
-        return [repr(error)]
+        return [told(error)]
     found = []
     if more and not run.failed:
         found.append(f"leaves open: {dict(more)}")
@@ -107,7 +97,7 @@ def test_most_calls_are_reached(program, clean):
 def test_fault(program, clean, hosts, part):
     """No call hurts when it fails."""
     problems = []
-    for scenario, offset, number in plan(program, clean, part):
+    for scenario, offset, number in plan(program, clean, part, PARTS, LONG):
         _, opened = clean[scenario]
         for _ in range(TRIES):
             found = complaints(program, hosts, opened, scenario, offset, number)
