@@ -103,10 +103,12 @@ static void device_failed(void *userdata, int error)
 {
         Frontend *frontend = userdata;
 
+        patience_renew(frontend);
         if (frontend->is_shared)
-                patience_renew(frontend);
-        else
-                sd_event_exit(loop_event(frontend->loop), error);
+                return;
+        /* What the guest does until this process ends is the next one's to answer. */
+        frontend->is_patient = true;
+        sd_event_exit(loop_event(frontend->loop), error);
 }
 
 static void device_left(void *userdata)

@@ -103,8 +103,29 @@ class Frontend:
         folder = f"/proc/{self.pid}/fd"
         return {fd: os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)}
 
+    def _stat(self):
+        """What proc(5) has in stat, from the state on."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+            return stat.read().rsplit(")", 1)[1].split()
+
+    def _wait_state(self, state):
+        end = time.monotonic() + DEADLINE
+        while self._stat()[0] != state:
+            assert time.monotonic() < end, f"the frontend is never in state {state}"
+            time.sleep(0.001)
+
+    def pause(self):
+        """Stops it while it has nothing to do, so that it finds at once what happens until it is
+        resumed."""
+        self._wait_state("S")
+        self.process.send_signal(signal.SIGSTOP)
+        self._wait_state("T")
+
+    def resume(self):
+        """Lets it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
     def cpu_seconds(self):
         """The processor time that it has used so far."""
-        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
+        fields = self._stat()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -15,6 +15,7 @@ import pytest
 from conftest import builds
 from sim.fault_scenarios import PROGRAM, SCENARIOS, Run, at_work
 from sim.faults import FaultyProgram, message_of, plan, told
+from sim.guest import QUEUE_READY, QUEUE_SEL, STATUS, Disk
 from sim.patience import AGAIN, PATIENCE
 
 PARTS = 8  # in which the calls are gone through, so that two processes can
@@ -107,6 +108,28 @@ def test_filter_of_system_calls(tmp_path_factory):
         status, said = run.end()
         assert (status, said.count("cannot give up privileges: Cannot allocate memory")) == (75, 1)
         assert run.finish() == []
+
+
+def test_what_comes_after_a_failure(program, tmp_path_factory):
+    """One vCPU breaks the device, of which the guest cannot be told; another resets it at once. The
+    next process answers that."""
+    site = next(site for site in program.sites.values() if site.function == "hypervisor_interrupt")
+    run = Run(builds()[1], tmp_path_factory.mktemp("after"), site)
+    run.make_machine(n_vcpus=2).scripted_backend()
+    run.serve()
+    disk = run.disk()
+    Disk.start(disk)
+    disk.write(QUEUE_SEL, 1)
+    first, second = run.machine.xen.vcpus
+    run.service.frontend.pause()
+    first.begin(QUEUE_READY, value=1)  # no ring has an address of zero
+    second.begin(STATUS, value=0)
+    run.service.frontend.resume()
+    first.finish(PATIENCE)
+    second.finish(PATIENCE)
+    assert disk.status == 0
+    assert run.finish() == []
+    assert len(run.service.ended) == 1
 
 
 @pytest.mark.parametrize("part", range(PARTS))
