@@ -47,11 +47,14 @@ static void device_claim(Device *device)
 }
 
 /*
- * State 2: "xl create" goes on, and the guest's disk is there when it looks. If the node says
- * something else by now, it is read again.
+ * State 2: "xl create" goes on, and the guest's disk is there when it looks, or the guest waits for
+ * it. If the node says something else by now, it is read again.
  */
 static void device_answer(Device *device)
 {
+        if (device->name.kind == DEVICE_KIND_DISK && device_frontend_phase(device) != UNIT_UP)
+                device_log(device, LOG_NOTICE, NULL, 0,
+                           "still starting: the guest waits for it from now on");
         store_write_state(device->services->store, &device->name, XENBUS_INITIALISING,
                           XENBUS_INIT_WAIT);
         device->xenbus = XENBUS_INIT_WAIT;

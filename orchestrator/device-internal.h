@@ -38,10 +38,11 @@ struct Device {
         /* History */
         Restart claim_restart, backend_restart, frontend_restart;
         uint64_t seen_usec;
-        bool introduced; /* "seen" was logged */
-        bool answered;   /* the frontend has been READY=1 since it was claimed or adopted */
-        bool outdated;   /* the backend would be started otherwise now */
-        char *error;     /* what the node "error" says */
+        uint64_t asked_usec; /* since when the toolstack has waited for state 2 */
+        bool introduced;     /* "seen" was logged */
+        bool answered;       /* the frontend has been READY=1 since it was claimed or adopted */
+        bool outdated;       /* the backend would be started otherwise now */
+        char *error;         /* what the node "error" says */
         LogLimit refusals;
 };
 

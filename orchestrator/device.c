@@ -12,6 +12,9 @@
 /* Actions in one go; a device needs four to come and four to go. */
 #define ACTIONS_MAX 16
 
+/* Less than the ten seconds after which libxl takes a disk's creation for failed. */
+#define ANSWER_USEC (8 * USEC_PER_SEC)
+
 /* Device.error before the nodes have been read: an earlier orchestrator may have written it. */
 #define ERROR_UNKNOWN ""
 
@@ -307,6 +310,7 @@ static void device_refuse(Device *device, const char *text)
 
 static void device_read_nodes(Device *device, const NodeSet *nodes)
 {
+        const XenbusState before = device->xenbus;
         g_autofree char *message = NULL;
         DeviceSpec *spec;
 
@@ -314,6 +318,8 @@ static void device_read_nodes(Device *device, const NodeSet *nodes)
                 device_refuse(device, "state: the node is missing, or not a state of xenbus");
                 return;
         }
+        if (device->xenbus == XENBUS_INITIALISING && before != XENBUS_INITIALISING)
+                device->asked_usec = clock_now_usec();
         /* The toolstack waits for an answer to these whatever the other nodes say. */
         if (device->xenbus == XENBUS_CLOSING || device->xenbus == XENBUS_CLOSED) {
                 device->wish = device->xenbus == XENBUS_CLOSING ? WISH_CLOSE : WISH_CLOSED;
@@ -349,6 +355,8 @@ static Action device_decide(Device *device, uint64_t *ret_wake_usec)
                 .frontend = device_frontend_phase(device),
                 .slice = unit_phase(device->slice),
                 .leftover = device->leftover,
+                .failed = device->error,
+                .answer_after = device->asked_usec + ANSWER_USEC,
                 .stop_requested = device->stop_requested,
                 .stop_deadline = device->stop_deadline,
                 .claim_after = device->claim_restart.not_before,

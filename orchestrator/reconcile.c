@@ -64,14 +64,35 @@ static Action reconcile_clear(const Observed *observed)
         return is_up(observed->backend) || is_up(observed->frontend) ? ACTION_CLEAR : ACTION_NONE;
 }
 
+/*
+ * A disk is answered when it is served, so that "xl create" fails with our reason if it cannot be.
+ * But libxl gives up after ten seconds, which a busy host may need to start its units: where
+ * nothing has failed the answer comes before that. The guest's accesses wait for the frontend in
+ * any case.
+ */
+static Action reconcile_answer(const Desired *desired, const Observed *observed, uint64_t now_usec,
+                               uint64_t *wake)
+{
+        if (observed->xenbus != XENBUS_INITIALISING)
+                return ACTION_NONE;
+        if (desired->answer_early)
+                return ACTION_ANSWER;
+        if (observed->leftover)
+                return ACTION_NONE;
+        if (observed->frontend == UNIT_UP)
+                return ACTION_ANSWER;
+        if (observed->failed || !is_up(observed->backend) || !is_up(observed->frontend))
+                return ACTION_NONE;
+        return when(ACTION_ANSWER, observed->answer_after, now_usec, wake);
+}
+
 static Action reconcile_serve(const Desired *desired, const Observed *observed, uint64_t now_usec,
                               uint64_t *wake)
 {
         if (!observed->claimed)
                 return when(ACTION_CLAIM, observed->claim_after, now_usec, wake);
 
-        if (observed->xenbus == XENBUS_INITIALISING &&
-            (desired->answer_early || (observed->frontend == UNIT_UP && !observed->leftover)))
+        if (reconcile_answer(desired, observed, now_usec, wake) == ACTION_ANSWER)
                 return ACTION_ANSWER;
         if (observed->leftover)
                 return reconcile_clear(observed);

@@ -40,6 +40,8 @@ typedef struct Observed {
         UnitPhase frontend;
         UnitPhase slice;        /* of both units; stopping it stops them */
         bool leftover;          /* the units have not been down since the claim */
+        bool failed;            /* the node "error" says why it is not served */
+        uint64_t answer_after;  /* state 2 does not wait for the units beyond this */
         bool stop_requested;    /* the device was told to end; there is no way back */
         uint64_t stop_deadline; /* then it ends whatever systemd says */
         uint64_t claim_after;   /* earliest times of the next try: to take or give back the range */

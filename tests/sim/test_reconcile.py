@@ -194,6 +194,38 @@ def test_slice_is_stopped_by_hand(host):
     assert guest.servers() == before
 
 
+def add_disk(host, guest, devid):
+    """A disk, for whose state 2 libxl waits ten seconds."""
+    image = host.folder / "disk.img"
+    image.write_bytes(bytes(512))
+    nodes = {"frontend": f"{guest.home}/device/virtio_disk/{devid}", "frontend-id": guest.domid,
+             "online": 1, "state": 1, "irq": 33, "base": BASE + devid % 256 * 0x200,
+             "type": "standalone", "specification": "virtio", "transport": "mmio",
+             "grant_usage": 0, "params": image, "mode": "w", "device-type": "disk", "dev": "xvda"}
+    host.toolstack.write({f"{guest.path(devid, 'virtio_disk')}/{name}": value
+                          for name, value in nodes.items()})
+
+
+@pytest.mark.plain_build("waits for seconds")
+def test_systemd_is_slow(host):
+    """libxl waits for a disk that fails until it gives up, but not for one that starts."""
+    guest = host.guest(5)
+    host.systemd.tell("break *@5-disk-51728.service")
+    add_disk(host, guest, 51728)
+    failing = guest.path(51728, "virtio_disk")
+    wait(lambda: host.toolstack.text(f"{failing}/error"))
+    host.systemd.tell("latency 60000")
+    began = time.monotonic()
+    add_disk(host, guest, 51712)
+    starting = guest.path(51712, "virtio_disk")
+    wait(lambda: host.toolstack.text(f"{starting}/state") == str(INIT_WAIT), 60)
+    assert time.monotonic() - began >= 8
+    assert "5-disk-51712: still starting" in host.log
+    assert host.systemd.look().states[frontend("5-disk-51712")] == "activating"
+    assert host.toolstack.text(f"{failing}/state") == "1"
+    assert host.toolstack.text(f"{failing}/error")
+
+
 def test_systemd_goes_away(host):
     """It is upgraded: nothing is started twice, and what happened meanwhile is made good."""
     guest = host.guest(5, 1)

@@ -21,6 +21,9 @@ bool world_acts(const char *what, unsigned int guest, unsigned int device);
 /* Something that a device has is taken from it, which was made for that life of its nodes. */
 void world_harm(unsigned int guest, unsigned int device, uint32_t life, const char *what);
 
+/* The orchestrator does what it must not do. */
+void world_blame(const char *what, unsigned int guest, unsigned int device);
+
 /* Parts of the orchestrator end: what was queued for it goes with it. */
 void store_forget_all(void);
 void loop_forget_all(void);

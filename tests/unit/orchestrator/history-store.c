@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "orchestrator/clock.h"
 #include "orchestrator/store.h"
 #include "tests/unit/orchestrator/history-seams.h"
 
@@ -36,6 +37,9 @@ typedef struct Task {
         Nodes nodes;
         uint32_t number;
 } Task;
+
+/* How long a toolstack's disk may keep it waiting if nothing has failed. */
+#define PATIENCE_USEC (8 * USEC_PER_SEC)
 
 #define EVENTS_MAX 64U
 #define TASKS_MAX  128U
@@ -188,14 +192,40 @@ void store_check_domain(Store *store, uint16_t domid)
         task_push(store, (Task){ .kind = TASK_DOMAIN, .name.domid = domid });
 }
 
+static Place *task_place(const Task *task, Guest **ret_guest, unsigned int *ret_device)
+{
+        *ret_guest = &world.guests[task->name.domid - FIRST_DOMID];
+        *ret_device = task->name.kind == DEVICE_KIND_DISK ? N_DEVICES - 1 : task->name.devid;
+        return &(*ret_guest)->places[*ret_device];
+}
+
+/* A toolstack may be told that its disk is there if it is, or if nothing says that it will not. */
+static bool may_answer(const Place *place)
+{
+        return place->processes[1].up_life == place->record_life ||
+               (!place->refused && clock_now_usec() >= place->asked_usec + PATIENCE_USEC);
+}
+
 void store_write_state(Store *store, const DeviceName *name, XenbusState from, XenbusState to)
 {
-        task_push(store, (Task){ .kind = TASK_STATE, .name = *name, .from = from, .to = to });
+        const Task task = { .kind = TASK_STATE, .name = *name, .from = from, .to = to };
+        unsigned int device;
+        Guest *guest;
+        const Place *place = task_place(&task, &guest, &device);
+
+        if (to == XENBUS_INIT_WAIT && name->kind == DEVICE_KIND_DISK && !may_answer(place))
+                world_blame("state 2 of", name->domid - FIRST_DOMID, device);
+        task_push(store, task);
 }
 
 void store_write_error(Store *store, const DeviceName *name, const char *text)
 {
-        task_push(store, (Task){ .kind = TASK_ERROR, .name = *name, .error = text != NULL });
+        const Task task = { .kind = TASK_ERROR, .name = *name, .error = text != NULL };
+        unsigned int device;
+        Guest *guest;
+
+        task_place(&task, &guest, &device)->refused = task.error;
+        task_push(store, task);
 }
 
 void store_forget(Store *store, const DeviceName *name)
@@ -210,13 +240,6 @@ void store_forget(Store *store, const DeviceName *name)
                         store->tasks[n++] = *task;
         }
         store->n_tasks = n;
-}
-
-static Place *task_place(const Task *task, Guest **ret_guest, unsigned int *ret_device)
-{
-        *ret_guest = &world.guests[task->name.domid - FIRST_DOMID];
-        *ret_device = task->name.kind == DEVICE_KIND_DISK ? N_DEVICES - 1 : task->name.devid;
-        return &(*ret_guest)->places[*ret_device];
 }
 
 static void set(NodeSet *nodes, Node node, const char *text)
@@ -316,8 +339,13 @@ static void read_tell(Store *store, const Task *task)
         NodeSet nodes = { 0 };
         unsigned int device;
         Guest *guest;
+        Place *place;
 
-        task_place(task, &guest, &device);
+        place = task_place(task, &guest, &device);
+        if (task->nodes.state == XENBUS_INITIALISING && place->told != XENBUS_INITIALISING)
+                place->asked_usec = clock_now_usec();
+        place->told = task->nodes.state;
+        place->refused = place->refused && task->nodes.error;
         nodes_fill(task, device, &nodes);
         store->ops->nodes(store->userdata, &task->name, &nodes, task->exists);
         node_set_clear(&nodes);

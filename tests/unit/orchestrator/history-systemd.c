@@ -69,6 +69,8 @@ static void process_set(Process *process, UnitPhase phase)
 {
         process->told = process->told && process->phase == phase;
         process->phase = phase;
+        if (phase == UNIT_UP)
+                process->up_life = process->life;
 }
 
 Unit *unit_new(Units *units, const char *name, UnitHandler *handler, void *userdata)

@@ -116,7 +116,7 @@ void world_harm(unsigned int guest, unsigned int device, uint32_t life, const ch
                            guest, device);
 }
 
-static void blame(const char *what, unsigned int guest, unsigned int device)
+void world_blame(const char *what, unsigned int guest, unsigned int device)
 {
         if (world.harm[0] == '\0')
                 g_snprintf(world.harm, sizeof(world.harm), "%s %u-%u", what, guest, device);
@@ -145,7 +145,7 @@ int claims_take(Claims *claims _unused_, uint16_t domid, uint64_t base, uint16_t
         if (world.faults && world_chance(5))
                 return -EPERM;
         if (has_server(guest, device))
-                blame("two servers for", index, device);
+                world_blame("two servers for", index, device);
         for (uint16_t i = 0; i < N_SERVERS; i++) {
                 if (guest->servers[i].exists)
                         continue;
@@ -194,7 +194,7 @@ void claims_drop(Claims *claims _unused_, uint16_t domid, uint64_t base, uint32_
                 if (!guest->servers[i].exists || guest->servers[i].device != device)
                         continue;
                 if (guest->places[device].record && guest->places[device].server == i)
-                        blame("drop of what is written down for", index, device);
+                        world_blame("drop of what is written down for", index, device);
                 /* A record of a domain that had the number before: the server is left, empty. */
                 if (known >> i & 1)
                         guest->servers[i].device = N_DEVICES;

@@ -32,13 +32,17 @@ typedef struct Nodes {
 
 /* A unit, as systemd sees it. */
 typedef struct Process {
-        UnitPhase phase; /* never UNIT_UNKNOWN */
-        uint32_t life;   /* of the nodes, at the time of the claim */
-        bool told;       /* systemd has sent a signal since the phase has changed */
+        UnitPhase phase;  /* never UNIT_UNKNOWN */
+        uint32_t life;    /* of the nodes, at the time of the claim */
+        uint32_t up_life; /* likewise, when it was up the last time */
+        bool told;        /* systemd has sent a signal since the phase has changed */
 } Process;
 
 typedef struct Place {
         Nodes nodes;
+        XenbusState told;     /* what the orchestrator has last heard of the nodes' state */
+        uint64_t asked_usec;  /* when it heard of XENBUS_INITIALISING */
+        bool refused;         /* what it has last had to say is an error */
         Process processes[2]; /* backend and frontend */
         bool dropin;
         bool record; /* in /run, with server */

@@ -38,10 +38,11 @@ static void guest_create(unsigned int index)
 
 static void nodes_create(unsigned int guest, unsigned int device, bool complete)
 {
-        Nodes *nodes = &world.guests[guest].places[device].nodes;
+        Place *place = &world.guests[guest].places[device];
 
         world_tell("nodes of %u-%u%s", guest, device, complete ? "" : ", half of them");
-        *nodes = (Nodes){ XENBUS_INITIALISING, complete, true, false, ++life };
+        place->nodes = (Nodes){ XENBUS_INITIALISING, complete, true, false, ++life };
+        place->refused = false;
         world_event(guest, device);
 }
 

@@ -174,6 +174,7 @@ static Action run_case(const Case *c, uint64_t *ret_wake)
                 .frontend = c->frontend,
                 .slice = c->slice,
                 .leftover = c->leftover,
+                .answer_after = USEC_NEVER,
                 .stop_requested = c->stopping,
                 .stop_deadline = c->deadline,
                 .claim_after = c->claim_after,
@@ -193,6 +194,52 @@ static void test_table(void)
                 g_test_message("%zu: %s", i, c->what);
                 g_assert_cmpstr(action_name(run_case(c, &wake)), ==, action_name(c->action));
                 g_assert_cmpuint(wake, ==, c->wake ? c->wake : USEC_NEVER);
+        }
+}
+
+/* A disk that is claimed, while its toolstack waits for state 2. */
+static const struct {
+        const char *what;
+        UnitPhase backend, frontend;
+        bool leftover, failed;
+        uint64_t answer_after, frontend_after;
+        Action action;
+        uint64_t wake; /* 0 stands for never */
+} answers[] = {
+        { "it waits for the units that start, but not for ever", UP, START, 0, 0, NOW + 8, 0,
+          ACTION_NONE, NOW + 8 },
+        { "whichever of them takes its time", UP, START, 0, 0, NOW, 0, ACTION_ANSWER, 0 },
+        { "or both", START, START, 0, 0, NOW - 1, 0, ACTION_ANSWER, 0 },
+        { "not if something has failed", START, START, 0, 1, NOW, 0, ACTION_NONE, 0 },
+        { "nor if something has yet to be started", UP, DOWN, 0, 0, NOW, NOW + 9, ACTION_NONE,
+          NOW + 9 },
+        { "nor if something ends", STOP, START, 0, 0, NOW, 0, ACTION_NONE, 0 },
+        { "nor for processes of an earlier claim", START, START, 1, 0, NOW, 0, ACTION_CLEAR, 0 },
+        { "nor while systemd does not answer", UNKNOWN, UNKNOWN, 0, 0, NOW, 0, ACTION_NONE, 0 },
+        { "what is up is answered at once", UP, UP, 0, 0, NOW + 8, 0, ACTION_ANSWER, 0 },
+        { "also if something had failed before", UP, UP, 0, 1, NOW + 8, 0, ACTION_ANSWER, 0 },
+};
+
+static void test_answers(void)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(answers); i++) {
+                const Desired desired = { .wish = WISH_SERVE };
+                const Observed observed = {
+                        .claimed = true,
+                        .xenbus = XENBUS_INITIALISING,
+                        .backend = answers[i].backend,
+                        .frontend = answers[i].frontend,
+                        .leftover = answers[i].leftover,
+                        .failed = answers[i].failed,
+                        .answer_after = answers[i].answer_after,
+                        .frontend_after = answers[i].frontend_after,
+                };
+                uint64_t wake;
+
+                g_test_message("%zu: %s", i, answers[i].what);
+                g_assert_cmpstr(action_name(reconcile(&desired, &observed, NOW, &wake)), ==,
+                                action_name(answers[i].action));
+                g_assert_cmpuint(wake, ==, answers[i].wake ? answers[i].wake : USEC_NEVER);
         }
 }
 
@@ -254,6 +301,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/reconcile/table", test_table);
+        g_test_add_func("/reconcile/answers", test_answers);
         g_test_add_func("/reconcile/invariants", test_invariants);
         return g_test_run();
 }
