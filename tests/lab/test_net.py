@@ -2,66 +2,112 @@
 """A guest's network card, by Debian's passt: the example of docs/devices/net.md."""
 
 import os
+from pathlib import Path
 
 import pytest
+from labkit import program
+from labkit.domu import Guest
 
 from lab import examples
 from lab.test_fs import cpu_share, ready_after, speed
 
+HERE = Path(__file__).resolve().parent
 LONG = bool(os.environ.get("XEN_VIRTIO_LONG"))
 MEGABYTES = 100 if LONG else 10
 MAC, MTU, HOST = "00:16:3e:5a:00:01", "9000", "192.0.2.1"
-DOWN = 7000
+DOWN, UP = 7000, 7001
 
 LEASE = b"""\
 #!/bin/busybox sh
 [ "$1" = bound ] || exit 0
+ip addr flush dev "$interface"
 ip addr add "$ip/$mask" dev "$interface" && ip link set "$interface" mtu "$mtu" &&
     ip route add default via "$router"
 """
 
+# When its backend has died, the driver has to be bound anew (docs/devices/net.md).
 SCRIPT = f"""\
 fail() {{ echo "guest: FAILED $*"; poweroff -f; }}
 seconds() {{ cut -d ' ' -f 1 /proc/uptime; }}
-ip link set lo up; ip link set eth0 up
-[ "$(cat /sys/class/net/eth0/address)" = {MAC} ] || fail mac
-udhcpc -i eth0 -s /lease.sh -n -q || fail lease
-[ "$(cat /sys/class/net/eth0/mtu)" = {MTU} ] || fail mtu
-get() {{ nc {HOST} {DOWN} < /dev/null > /tmp/got || fail get; }}
+connect() {{
+    ip link set eth0 up
+    until [ "$(cat /sys/class/net/eth0/operstate)" = up ]; do sleep 0.1; done
+    [ "$(cat /sys/class/net/eth0/address)" = {MAC} ] || fail mac
+    udhcpc -i eth0 -s /lease.sh -n -q || fail lease
+    [ "$(cat /sys/class/net/eth0/mtu)" = {MTU} ] || fail mtu
+}}
+get() {{ stream tcp {HOST} {DOWN} < /dev/null > /tmp/got || fail get; }}
+put() {{ stream tcp {HOST} {UP} < /tmp/got > /dev/null || fail put; }}
+mv /stream /bin/stream
+ip link set lo up
+connect
 before=$(seconds); get; echo "guest: got in $before $(seconds)"
+before=$(seconds); put; echo "guest: sent in $before $(seconds)"
 echo "guest: sum $(sha256sum < /tmp/got)"
 echo "guest: network done"
-sleep 5
-echo "guest: done"
+
+cd /sys/bus/virtio/devices/virtio0
+until [ $(($(cat status) & 0x40)) != 0 ]; do sleep 0.1; done
+echo "guest: the device needs a reset"
+cd driver && echo virtio0 > unbind && echo virtio0 > bind || fail bind
+connect
+get
+echo "guest: sum again $(sha256sum < /tmp/got)"
+"""
+
+SAY_MAC = """\
+echo "guest: mac $(cat /sys/class/net/eth0/address)"
+while :; do sleep 60; done
 """
 
 
 @pytest.fixture
 def servers(dom0):
-    """dom0 has a default route, and sends a file to whoever connects."""
+    """dom0 has a default route, sends a file to whoever connects, and takes one."""
     start_servers(dom0)
     yield
-    dom0.run("systemctl stop lab-down; ip route del default via 10.0.2.2")
+    dom0.run("systemctl stop lab-down lab-up; ip route del default via 10.0.2.2")
 
 
 def start_servers(dom0):
     """Starts them; "ip route" says that there is a route if it is there."""
-    dom0.run("ip route add default via 10.0.2.2 dev eth0; systemctl reset-failed lab-down")
-    dom0.check(f"head -c {MEGABYTES}M /dev/urandom > /tmp/down && "
-               f"systemd-run -q -u lab-down socat -U TCP-LISTEN:{DOWN},fork,reuseaddr "
-               "FILE:/tmp/down")
+    dom0.run("ip route add default via 10.0.2.2 dev eth0; systemctl reset-failed lab-down lab-up")
+    server = "socat {} TCP-LISTEN:{},fork,reuseaddr {}"
+    dom0.check(f"head -c {MEGABYTES}M /dev/urandom > /tmp/down && systemd-run -q -u lab-down "
+               + server.format("-U", DOWN, "FILE:/tmp/down") + " && systemd-run -q -u lab-up "
+               + server.format("-u", UP, "CREATE:/tmp/up"))
 
 
 @pytest.mark.only_kernel("lab")
 @pytest.mark.usefixtures("servers")
 def test_network(dom0, figures):
+    stream = program.build(HERE / "stream.c", dom0.lab.share)
     guest = examples.make_guest(dom0, ["net"], SCRIPT, memory=64 + 2 * MEGABYTES,
-                                files={"lease.sh": LEASE})
+                                files={"lease.sh": LEASE, "stream": stream.read_bytes()})
     guest.create()
-    guest.wait_for("guest: network done", timeout=300 if LONG else 40)
+    guest.wait_for("guest: network done", timeout=300 if LONG else 90)
     figures("net: time to ready", ready_after(dom0, f"{guest.domid()}-virtio-0"))
     figures("net: to the guest", speed(guest, "got", MEGABYTES))
+    figures("net: from the guest", speed(guest, "sent", MEGABYTES))
     figures("net: frontend's CPU time", cpu_share(dom0, guest))
-    expected = dom0.check("sha256sum < /tmp/down").split()[0]
-    guest.wait_for(f"guest: sum {expected}")
-    guest.wait_for("guest: done")
+    expected, sent = (dom0.check(f"sha256sum < /tmp/{name}").split()[0] for name in ("down", "up"))
+    assert f"guest: sum {expected}" in guest.console()
+    assert sent == expected
+
+    [backend] = guest.units("backend")
+    dom0.check(f"systemctl kill --signal=KILL {backend}")
+    guest.wait_for(f"guest: sum again {expected}")
+
+
+# Without a guest file. The guest's UUID and the device's number are the same after a reboot.
+@pytest.mark.only_kernel("lab")
+def test_mac_stays(dom0):
+    guest = Guest(dom0, "plain", [], SAY_MAC,
+                  settings='virtio = [ "type=virtio,device1,transport=mmio" ]')
+    guest.create()
+    guest.wait_for("guest: mac")
+    dom0.check("xl reboot plain")
+    guest.wait_for("guest: mac", count=2)
+    first, second = (line for line in guest.console().splitlines() if "guest: mac" in line)
+    assert first == second
+    assert guest.domid() != guest.created
