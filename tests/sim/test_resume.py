@@ -11,17 +11,19 @@ import pytest
 from sim.backend import (F_INFLIGHT, GET_INFLIGHT_FD, INFLIGHT, SET_FEATURES, SET_INFLIGHT_FD,
                          SET_MEM_TABLE, SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_ENABLE,
                          SET_VRING_KICK)
+from sim.clock import MovedClock
 from sim.guest import (ACKNOWLEDGE, DRIVER, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK, NEEDS_RESET,
                        QUEUE_RESET, QUEUE_SEL, QUEUE_USED, RING_RESET, STATUS)
 from sim.load import Load
 from sim.memory import MIB
 from sim.test_backend import descriptors, hang, hangup, refusal, too_long, wrong_request
+from sim.xen import INVALIDATE
 
 RUNNING = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK
 RING_SIZE = 64
 DELAY = "--delay=3"  # milliseconds for each request: some are always in flight
 HOLD = 10.0  # DEVICE_HOLD_USEC
-OUTAGES = [0.1, 1, 3] + ([59, 61, 600] if os.environ.get("XEN_VIRTIO_LONG") else [])
+OUTAGES = [0.1, 1, 3] + ([59, 61, 600] if os.environ.get("XEN_VIRTIO_LONG") else [])  # really
 
 
 @pytest.fixture
@@ -96,6 +98,35 @@ def test_outage(guest, seconds):
     start = time.monotonic()
     guest.load.finish()
     assert time.monotonic() - start < 0.5
+
+
+@pytest.mark.plain_build(reason="a sanitizer wants to be loaded before anything else")
+@pytest.mark.parametrize("seconds", [59, 61, 600])
+def test_long_outage(machine, seconds):
+    """The frontend's clock is moved: it tries to connect as often as in that time."""
+    clock = MovedClock(machine)
+    machine.path = machine.image(MIB)
+
+    def start_backend():
+        return machine.reference_backend(f"--blk-file={machine.path}", DELAY)
+    backend = start_backend()
+    machine.frontend(**clock.environment()).wait_ready()
+    load = Load(machine.disk().start(size=RING_SIZE), machine.path.read_bytes())
+    load.submit()
+    backend.kill()
+    for _ in range(seconds):
+        clock.advance(1)
+        load.disk.vcpu.begin(0, kind=INVALIDATE)  # and the loop looks at its timers
+        load.disk.vcpu.finish()
+        assert load.disk.status == RUNNING
+        load.disk.notify()
+        load.disk.handle_interrupt()
+    start_backend()
+    load.finish()
+    load.submit()
+    load.finish()
+    load.disk.flush()
+    assert machine.path.read_bytes() == load.content
 
 
 def test_reset_while_the_backend_is_away(guest):
