@@ -65,6 +65,11 @@ class ReferenceBackend:
         """How many it has open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def wait_exit(self, expected, timeout=DEADLINE):
+        """Waits until it ends by itself, with the exit status that is expected."""
+        assert self.process.wait(timeout) == expected, self.log
+        self._expected = expected
+
     def kill(self):
         """Ends it as a crash would."""
         process.kill(self.process)
