@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A guest that writes to its own nodes of xenstore without an end: nobody here listens."""
+
+import os
+
+import pytest
+
+from sim.host import INIT_WAIT, Host, wait
+from sim.xenstore import program as xenstored
+
+WRITES = 1_000_000 if os.environ.get("XEN_VIRTIO_LONG") else 5000
+RSS_MAX_KIB = 256
+WAKE_UPS_MAX = 100  # its own timers
+
+pytestmark = [
+    pytest.mark.skipif(not xenstored(), reason="needs xenstored"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
+    pytest.mark.plain_build(reason="measures memory"),
+]
+
+
+@pytest.fixture
+def host(build, tmp_path):
+    """A host whose daemon serves a guest's device."""
+    host = Host(build, tmp_path)
+    host.start().wait_ready()
+    yield host
+    host.stop()
+
+
+def status(process, name):
+    """A number in what proc(5) has in status."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name))
+
+
+def cpu_ticks(process):
+    """The processor time that it has used."""
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
+        return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
+
+
+def test_flood_of_writes(host, record_property):
+    """The daemon is not even woken, and what the toolstack wants meanwhile is done."""
+    guest = host.guest(5, 1)
+    wait(lambda: guest.state(0) == str(INIT_WAIT))
+    daemon, toolstack = host.daemon.process, host.toolstack
+    nodes = [f"{guest.home}/data/flood", f"{guest.home}/device/virtio/0/state",
+             f"{guest.home}/device/virtio/0/flood", f"{guest.home}/memory/flood"]
+    toolstack.write(dict.fromkeys(nodes, 0))
+    before = {name: status(daemon, name) for name in ("RssAnon", "voluntary")}
+    ticks = cpu_ticks(daemon)
+
+    for number in range(WRITES):
+        toolstack.write_one(nodes[number % len(nodes)], number)
+    assert status(daemon, "voluntary") - before["voluntary"] <= WAKE_UPS_MAX
+    assert status(daemon, "RssAnon") - before["RssAnon"] <= RSS_MAX_KIB
+    record_property("figure", f"{WRITES} writes: {cpu_ticks(daemon) - ticks} ticks of CPU, "
+                              f"{status(daemon, 'voluntary') - before['voluntary']} wake-ups")
+    quiet = status(daemon, "voluntary")
+    guest.add(1)
+    wait(lambda: guest.state(1) == str(INIT_WAIT))
+    assert status(daemon, "voluntary") > quiet
