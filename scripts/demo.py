@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Shows what xen-virtio does: boots a real Xen host under emulation, and lets a guest read and
-write a disk through it. Tells the story as it goes, and ends with "demo: PASS", or says what
-failed."""
+"""Shows what xen-virtio does: boots a real Xen host under emulation, and lets a guest use a disk,
+a folder of the host's and a network card through it. Tells the story as it goes, and ends with
+"demo: PASS", or says what failed."""
 
 import argparse
 import re
@@ -21,9 +21,40 @@ from labkit.ui import LabError  # noqa: E402
 
 LAB = "demo"
 GUEST = "guest1"
-IMAGE = f"/srv/guests/{GUEST}.img"
+FOLDER = "/srv/guest1"
+HOST, PORT = "192.0.2.1", 8000  # dom0's 127.0.0.1, as the guest sees it
 
-GUEST_SCRIPT = """\
+SETTINGS = """\
+virtio = [
+    "type=virtio,device1a,transport=mmio",
+    "type=virtio,device1,transport=mmio"
+]
+"""
+GUEST_FILE = f"""\
+[fs]
+shared_dir={FOLDER}
+tag=data
+[net]
+host_loopback={HOST}
+"""
+
+# passt gives the guest the address of the interface that has the default route.
+PREPARE_HOST = f"""\
+mkdir -p /etc/xen-virtio/guests && cp /mnt/lab/guest-file /etc/xen-virtio/guests/{GUEST}.conf &&
+mkdir -p {FOLDER} && cd {FOLDER} && head -c 1000000 /dev/urandom > large && seq 1000 > numbers &&
+sha256sum large numbers > SUMS &&
+ip route replace default via 10.0.2.2 dev eth0 &&
+systemd-run -q -u demo-web busybox httpd -f -p 127.0.0.1:{PORT} -h {FOLDER}
+"""
+
+LEASE = b"""\
+#!/bin/busybox sh
+[ "$1" = bound ] || exit 0
+ip addr add "$ip/$mask" dev "$interface" && ip link set "$interface" mtu "$mtu" &&
+    ip route add default via "$router"
+"""
+
+GUEST_SCRIPT = f"""\
 mkdir -p /mnt/disk
 mount -t ext4 /dev/vda /mnt/disk || exit 1
 cd /mnt/disk
@@ -34,17 +65,34 @@ for i in 1 2 3; do dd if=/dev/urandom of=guest/file$i bs=100000 count=5 conv=fsy
 sha256sum guest/* > GUEST_SUMS
 cd / && umount /mnt/disk
 echo "guest: wrote three files of 500000 bytes, each with fsync, and unmounted"
+
+mkdir -p /mnt/data
+mount -t virtiofs data /mnt/data || exit 1
+cd /mnt/data
+echo "guest: the host's folder is mounted, with $(ls | wc -l) files"
+sha256sum -c SUMS || exit 1
+echo "written by the guest" > from-guest && cp large copy && sync || exit 1
+cd / && umount /mnt/data
+echo "guest: wrote two files there, and unmounted"
+
+ip link set eth0 up
+udhcpc -i eth0 -s /lease.sh -n -q || exit 1
+echo "guest: got the address $(ip -4 -o addr show eth0 | cut -d ' ' -f 7)"
+cd /tmp
+for file in large numbers SUMS; do wget -q http://{HOST}:{PORT}/$file || exit 1; done
+echo "guest: fetched three files from the host's web server"
+sha256sum -c SUMS || exit 1
 """
 
-# How the journal says what the demo shows, by unit and text.
+# What the journal tells of a device, and the names of these messages.
 STEPS = (
-    ("node seen", "xen-virtiod", "LOG_ID_DEVICE_SEEN"),
-    ("MMIO range claimed", "xen-virtiod", "LOG_ID_DEVICE_CLAIMED"),
-    ("backend answering", "xen-virtio-frontend", "LOG_ID_BACKEND_ANSWERED"),
-    ("ready, xl create goes on", "xen-virtiod", "LOG_ID_DEVICE_READY"),
-    ("guest's driver up", "xen-virtio-frontend", "LOG_ID_DRIVER_READY"),
-    ("guest's first request", "xen-virtio-frontend", "LOG_ID_FIRST_REQUEST"),
-    ("device gone", "xen-virtiod", "LOG_ID_DEVICE_GONE"),
+    ("node seen", "LOG_ID_DEVICE_SEEN"),
+    ("MMIO range claimed", "LOG_ID_DEVICE_CLAIMED"),
+    ("backend answering", "LOG_ID_BACKEND_ANSWERED"),
+    ("ready, xl create goes on", "LOG_ID_DEVICE_READY"),
+    ("guest's driver up", "LOG_ID_DRIVER_READY"),
+    ("guest's first request", "LOG_ID_FIRST_REQUEST"),
+    ("device gone", "LOG_ID_DEVICE_GONE"),
 )
 
 
@@ -82,9 +130,9 @@ class Observer(threading.Thread):
         self.units = ""
 
     def run(self):
-        """Takes the nodes and units once the device is served."""
-        self._host.wait(f"xl domid {GUEST} 2>/dev/null && "
-                        "systemctl is-active --quiet 'xen-virtio-frontend@*'", 60)
+        """Takes the disk's nodes and all units once the devices are served."""
+        self._host.wait("[ $(systemctl list-units --plain --no-legend --state=active "
+                        "'xen-virtio-frontend@*' | wc -l) = 3 ]", 60)
         self.nodes = self._host.check(
             f"xenstore-ls /local/domain/0/backend/virtio_disk/$(xl domid {GUEST})")
         self.units = self._host.check(
@@ -98,40 +146,58 @@ def message_ids():
     return dict(re.findall(r'#define (LOG_ID_\w+)\s+"(\w+)"', header))
 
 
-def show_times(host, device):
-    """When each step of the device's life happened."""
+def step_times(host, device):
+    """When each step of a device's life happened, in milliseconds after the first."""
     ids = message_ids()
+    times = []
     start = None
-    for what, _, name in STEPS:
+    for what, name in STEPS:
         line = host.run(f"journalctl -o short-monotonic --no-pager MESSAGE_ID={ids[name]} "
                         f"VIRTIO_DEVICE={device} | head -1").output
         found = re.match(r"\[\s*([0-9.]+)\]", line)
         if not found:
-            raise RuntimeError(f"the journal does not tell of: {what}")
+            raise RuntimeError(f"the journal does not tell of {device}: {what}")
         at = float(found.group(1))
         start = at if start is None else start
         # Where the message has the time itself, it is better than journald's.
         said = re.search(r"([0-9.]+) ms after the node was seen", line)
-        milliseconds = float(said.group(1)) if said else (at - start) * 1000
-        print(f"    {milliseconds:10.1f} ms  {what}")
+        times.append(float(said.group(1)) if said else (at - start) * 1000)
+    return times
+
+
+def show_times(host, domid):
+    """The times of all devices, side by side."""
+    devices = {"disk": "disk-51712", "fs": "virtio-0", "net": "virtio-1"}
+    columns = [step_times(host, f"{domid}-{device}") for device in devices.values()]
+    print("    " + "".join(f"{kind:>10}" for kind in devices) + "  ms")
+    for (what, _), *times in zip(STEPS, *columns, strict=True):
+        print("    " + "".join(f"{time:10.1f}" for time in times) + f"  {what}")
+
+
+def make_guest(host):
+    """The guest with its disk, folder and network card, and what they have on the host's side."""
+    (host.lab.share / "guest-file").write_text(GUEST_FILE, encoding="utf-8")
+    host.check(PREPARE_HOST)
+    disk = domu.make_disk(host, GUEST)
+    return disk, domu.Guest(host, GUEST, [disk], GUEST_SCRIPT, files={"lease.sh": LEASE},
+                            settings=SETTINGS)
 
 
 def story(host):
     """The main job."""
-    title("A disk with three files, whose checksums are known")
-    disk = domu.make_disk(host, GUEST)
-    show(host.check(f"debugfs -R 'cat SUMS' {disk.path} 2>/dev/null"))
-    guest = domu.Guest(host, GUEST, [disk], GUEST_SCRIPT)
-    title("The guest's configuration")
+    title("A disk with three files and a folder with two, whose checksums are known")
+    disk, guest = make_guest(host)
+    show(host.check(f"debugfs -R 'cat SUMS' {disk.path} 2>/dev/null; cat {FOLDER}/SUMS"))
+    title("The guest's configuration: xl.cfg, and its file in /etc/xen-virtio/guests")
     show(guest.text)
+    show(GUEST_FILE)
 
     title("xl create")
     observer = Observer(host)
     observer.start()
     print(f"    took {guest.create():.2f} s")
-    device = f"{guest.domid()}-disk-51712"
     observer.join()
-    print("  nodes in xenstore, written by xl, state 2 by us:")
+    print("  the disk's nodes in xenstore, written by xl, state 2 by us:")
     show(observer.nodes)
     print("  units that xen-virtiod started:")
     show(observer.units)
@@ -145,14 +211,15 @@ def story(host):
     if "ended with status 0" not in console:
         raise RuntimeError("the guest failed")
 
-    title("dom0 looks at the image")
+    title("dom0 looks at the image and the folder")
     domu.check_image(host, disk, "sha256sum -c --quiet SUMS GUEST_SUMS && ls -l guest")
     print("    e2fsck finds it clean; the guest's files are there, and all sums are right")
+    show(host.check(f"cd {FOLDER} && cmp large copy && cat from-guest && ls -l"))
 
     title("Times, each instruction of the emulated machine being a nanosecond")
-    show_times(host, device)
+    show_times(host, guest.created)
 
-    title("What is left of the device")
+    title("What is left of the devices")
     host.expect_clean()
     print("    nothing: no unit, process, socket, folder, node or domain")
 
