@@ -43,7 +43,7 @@ def cpu_ticks(process):
 def test_flood_of_writes(host, record_property):
     """The daemon is not even woken, and what the toolstack wants meanwhile is done."""
     guest = host.guest(5, 1)
-    wait(lambda: guest.state(0) == str(INIT_WAIT))
+    wait(lambda: guest.state(0) == str(INIT_WAIT) and host.serves("5-virtio-0"))
     daemon, toolstack = host.daemon.process, host.toolstack
     nodes = [f"{guest.home}/data/flood", f"{guest.home}/device/virtio/0/state",
              f"{guest.home}/device/virtio/0/flood", f"{guest.home}/memory/flood"]
