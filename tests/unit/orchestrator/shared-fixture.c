@@ -10,6 +10,7 @@
 #include "common/macros.h"
 #include "orchestrator/paths.h"
 #include "tests/unit/orchestrator/folder.h"
+#include "tests/unit/orchestrator/plain-services.h"
 
 void store_write_state(Store *store, const DeviceName *name, XenbusState from G_GNUC_UNUSED,
                        XenbusState to)
@@ -190,21 +191,6 @@ static void on_schedule(void *userdata)
         fixture->scheduled = true;
 }
 
-static void on_changed(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED)
-{
-}
-
-static const char *on_holder(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED,
-                             uint64_t base G_GNUC_UNUSED)
-{
-        return NULL;
-}
-
-static int on_order(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED)
-{
-        return 0;
-}
-
 void device_read(Device *device, const char *uuid, const char *state)
 {
         const uint32_t devid = device_name(device)->devid;
@@ -251,14 +237,6 @@ void orchestrator_pass(Fixture *fixture)
         } while (fixture->scheduled);
 }
 
-static int folder_open(const Fixture *fixture, const char *name)
-{
-        g_autofree char *path = g_build_filename(fixture->root, name, NULL);
-
-        g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
-        return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
 void orchestrator_start(Fixture *fixture)
 {
         const SharedServices shared = {
@@ -294,21 +272,15 @@ void fixture_set_up(Fixture *fixture, const void *data)
                                                         unit_destroy) };
         for (size_t i = 0; i < IOREQ_SERVERS_MAX; i++)
                 fixture->claims.ranges[i] = g_hash_table_new(NULL, NULL);
-        fixture->services = (DeviceServices){
-                .store = &fixture->store,
-                .claims = &fixture->claims,
-                .units = &units,
-                .rundir = folder_open(fixture, "run"),
-                .unitdir = folder_open(fixture, "units"),
-                .configuration = configuration_load(fixture->root, on_problem, NULL),
-                .claim_times = &fixture->claim_times,
-                .starts = &fixture->starts,
-                .enqueue = on_enqueue,
-                .order = on_order,
-                .holder = on_holder,
-                .changed = on_changed,
-                .userdata = fixture,
-        };
+        fixture->services = plain_services_make(fixture->root);
+        fixture->services.store = &fixture->store;
+        fixture->services.claims = &fixture->claims;
+        fixture->services.units = &units;
+        fixture->services.configuration = configuration_load(fixture->root, on_problem, NULL);
+        fixture->services.claim_times = &fixture->claim_times;
+        fixture->services.starts = &fixture->starts;
+        fixture->services.enqueue = on_enqueue;
+        fixture->services.userdata = fixture;
         g_assert_cmpint(sd_event_default(&fixture->services.event), >=, 0);
         orchestrator_start(fixture);
 }
@@ -323,8 +295,7 @@ void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_hash_table_unref(units.table);
         sd_event_unref(fixture->services.event);
         configuration_free(fixture->services.configuration);
-        fd_closep(&fixture->services.rundir);
-        fd_closep(&fixture->services.unitdir);
+        plain_services_close(&fixture->services);
         folder_remove(fixture->root);
         g_free(fixture->root);
 }

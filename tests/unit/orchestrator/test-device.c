@@ -15,6 +15,7 @@
 #include "orchestrator/paths.h"
 #include "tests/unit/orchestrator/device-seams.h"
 #include "tests/unit/orchestrator/folder.h"
+#include "tests/unit/orchestrator/plain-services.h"
 
 typedef struct Fixture {
         char *root;
@@ -37,21 +38,6 @@ static void on_enqueue(void *userdata, Device *device, bool read G_GNUC_UNUSED)
         Fixture *fixture = userdata;
 
         fixture->queued = device;
-}
-
-static void on_changed(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED)
-{
-}
-
-static const char *on_holder(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED,
-                             uint64_t base G_GNUC_UNUSED)
-{
-        return NULL;
-}
-
-static int on_order(void *userdata G_GNUC_UNUSED, const Device *device G_GNUC_UNUSED)
-{
-        return 0;
 }
 
 static void put_guest(const Fixture *fixture, const char *text)
@@ -97,14 +83,6 @@ static Device *device_make(Fixture *fixture, uint32_t devid, const char *type)
         return device;
 }
 
-static int folder_open(const Fixture *fixture, const char *name)
-{
-        g_autofree char *path = g_build_filename(fixture->root, name, NULL);
-
-        g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
-        return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
 static void fixture_set_up(Fixture *fixture, const void *data)
 {
         fixture->root = folder_make();
@@ -114,20 +92,14 @@ static void fixture_set_up(Fixture *fixture, const void *data)
                    "[Backend]\nType=fs\nExecStart=/bin/true %{dir}\n[Options]\ndir=required\n");
         put_guest(fixture, data);
         fixture->units.list = g_ptr_array_new_with_free_func(unit_destroy);
-        fixture->services = (DeviceServices){
-                .store = &fixture->store,
-                .units = &fixture->units,
-                .rundir = folder_open(fixture, "run"),
-                .unitdir = folder_open(fixture, "units"),
-                .configuration = configuration_load(fixture->root, on_problem, NULL),
-                .claim_times = &fixture->claim_times,
-                .starts = &fixture->starts,
-                .enqueue = on_enqueue,
-                .order = on_order,
-                .holder = on_holder,
-                .changed = on_changed,
-                .userdata = fixture,
-        };
+        fixture->services = plain_services_make(fixture->root);
+        fixture->services.store = &fixture->store;
+        fixture->services.units = &fixture->units;
+        fixture->services.configuration = configuration_load(fixture->root, on_problem, NULL);
+        fixture->services.claim_times = &fixture->claim_times;
+        fixture->services.starts = &fixture->starts;
+        fixture->services.enqueue = on_enqueue;
+        fixture->services.userdata = fixture;
         g_assert_cmpint(sd_event_default(&fixture->services.event), >=, 0);
         fixture->services.shared = shared_frontends_new(&(SharedServices){ 0 });
         fixture->devices[0] = device_make(fixture, 0, "virtio,device1");
@@ -146,8 +118,7 @@ static void fixture_tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
         sd_event_unref(fixture->services.event);
         configuration_free(fixture->services.configuration);
         g_ptr_array_unref(fixture->units.list);
-        fd_closep(&fixture->services.rundir);
-        fd_closep(&fixture->services.unitdir);
+        plain_services_close(&fixture->services);
         folder_remove(fixture->root);
         g_free(fixture->root);
 }
