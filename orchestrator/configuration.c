@@ -30,8 +30,11 @@ static Settings load_settings(const char *root, ProfileReporter *reporter, void 
         g_autofree char *message = NULL;
         Settings settings = settings_default();
 
-        if (settings_read((const char *const *)folders, &settings, &message) < 0)
+        if (settings_read((const char *const *)folders, &settings, &message) < 0) {
                 reporter(userdata, message);
+                /* What it may have forbidden is. */
+                settings.readers.kind = READERS_ROOT;
+        }
         return settings;
 }
 

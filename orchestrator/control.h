@@ -2,8 +2,10 @@
 #pragma once
 
 /*
- * Answers xen-virtioctl over the control socket (common/control.h). Whoever gets to the socket may
- * look; only root may change anything. A client that does not read what it is sent is dropped.
+ * Answers xen-virtioctl over the control socket (common/control.h). Those may look whom the
+ * configuration lets; only root may change anything. Who it is the kernel tells, for each
+ * connection. A client that does not read what it is sent, or sends without an end, is dropped, and
+ * none has its turn before the devices.
  */
 
 #include <stdbool.h>
@@ -11,6 +13,7 @@
 
 #include "common/macros.h"
 #include "orchestrator/device-report.h"
+#include "orchestrator/readers.h"
 
 typedef struct Control Control;
 
@@ -24,6 +27,9 @@ typedef struct ControlOps {
         /* Returns the text format of Prometheus; the caller frees it. */
         char *(*metrics)(void *userdata);
 
+        /* Returns who may look, from the next connection on. */
+        const Readers *(*readers)(void *userdata);
+
         /* Returns how things are, in one line that lives until the next change. */
         const char *(*status)(void *userdata);
 
@@ -34,8 +40,8 @@ typedef struct ControlOps {
         int (*restart)(void *userdata, const char *instance, bool backend, bool frontend);
 } ControlOps;
 
-/* Listens in the folder rundir. Returns 0 or a negative errno. */
-int control_new(sd_event *event, int rundir, const ControlOps *ops, void *userdata,
+/* Listens in the folder, which it makes everybody's to enter. Returns 0 or a negative errno. */
+int control_new(sd_event *event, const char *folder, const ControlOps *ops, void *userdata,
                 Control **ret_control) _warn_unused_;
 Control *control_free(Control *control);
 

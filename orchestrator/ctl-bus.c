@@ -52,7 +52,7 @@ static int call_failed(int r, const sd_bus_error *error)
             r == -ETIMEDOUT)
                 return no_daemon(r);
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED)) {
-                fputs("xen-virtioctl: only root may do that\n", stderr);
+                fprintf(stderr, "xen-virtioctl: %s\n", error->message);
                 return CTL_NOT_PERMITTED;
         }
         fprintf(stderr, "xen-virtioctl: %s\n", error->message);

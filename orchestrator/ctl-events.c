@@ -80,6 +80,7 @@ static int serve(sd_bus *bus, const Listener *listener)
 
 int ctl_events(const Ctl *ctl)
 {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
         Listener listener = { .ctl = ctl };
         int r, status;
@@ -89,6 +90,12 @@ int ctl_events(const Ctl *ctl)
                 return status;
         r = sd_bus_match_signal(bus, NULL, NULL, CONTROL_PATH, CONTROL_NAME, "DeviceChanged",
                                 on_changed, &listener);
+        /* Signals are not refused: who may not look would wait for ever. */
+        if (r >= 0) {
+                status = ctl_call(bus, "ListDevices", &reply, "");
+                if (status != CTL_OK)
+                        return status;
+        }
         if (r >= 0)
                 r = serve(bus, &listener);
         if (listener.broken)

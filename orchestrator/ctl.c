@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/device-name.h"
+#include "common/control.h"
 #include "orchestrator/paths.h"
 
 /* The options that only some commands take. */
@@ -106,7 +106,7 @@ int main(int argc, char **argv)
                 { "backend", 0, 0, G_OPTION_ARG_NONE, &backend, "Restart only this", NULL },
                 { "frontend", 0, 0, G_OPTION_ARG_NONE, &frontend, "Restart only this", NULL },
                 { "run-directory", 0, 0, G_OPTION_ARG_FILENAME, &run_directory,
-                  "Where xen-virtiod's socket is (default: " RUN_DIRECTORY ")", "DIR" },
+                  "Where xen-virtiod's socket is (default: " CONTROL_DIRECTORY ")", "DIR" },
                 { "root", 0, 0, G_OPTION_ARG_FILENAME, &root, "Check: where the configuration lies",
                   "DIR" },
                 { "version", 0, 0, G_OPTION_ARG_NONE, &version, "Show the version and exit", NULL },
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
                 puts("xen-virtioctl " VERSION);
                 return CTL_OK;
         }
-        ctl.run_directory = run_directory ? run_directory : RUN_DIRECTORY;
+        ctl.run_directory = run_directory ? run_directory : CONTROL_DIRECTORY;
         ctl.json = json;
         ctl.backend = backend;
         ctl.frontend = frontend;

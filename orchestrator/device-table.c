@@ -85,7 +85,7 @@ static void table_count(DeviceTable *table, Guest *guest, DeviceState state, boo
                 table->n_problems += one;
 }
 
-void device_table_add(DeviceTable *table, Device *device)
+Device *device_table_add(DeviceTable *table, Device *device)
 {
         const DeviceName *name = device_name(device);
         Guest *guest = find_guest(table, name->domid);
@@ -100,6 +100,7 @@ void device_table_add(DeviceTable *table, Device *device)
         g_hash_table_insert(guest->devices, (void *)name, entry);
         table->size++;
         table_count(table, guest, entry->counted, true);
+        return device;
 }
 
 void device_table_remove(DeviceTable *table, const Device *device)
@@ -134,6 +135,11 @@ Device *device_table_find(const DeviceTable *table, const DeviceName *name)
         const Entry *entry = find_entry(table, name);
 
         return entry ? entry->device : NULL;
+}
+
+int device_table_compare(const void *a, const void *b)
+{
+        return device_name_compare(device_name(a), device_name(b));
 }
 
 unsigned int device_table_size(const DeviceTable *table)

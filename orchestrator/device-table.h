@@ -19,8 +19,9 @@ typedef void DeviceVisitor(void *argument, const DeviceReport *report);
 DeviceTable *device_table_new(void);
 DeviceTable *device_table_free(DeviceTable *table);
 
-/* Adds a device whose name is not in the table; takes one out that is, before it is freed. */
-void device_table_add(DeviceTable *table, Device *device);
+/* Adds a device whose name is not in the table, and returns it; takes one out, before it is freed.
+ */
+Device *device_table_add(DeviceTable *table, Device *device);
 void device_table_remove(DeviceTable *table, const Device *device);
 
 /* To be called after each change of a device's state. Nothing happens if it is not in the table. */
@@ -29,6 +30,9 @@ void device_table_note_state(DeviceTable *table, const Device *device);
 /* The device of that name, or NULL. */
 Device *device_table_find(const DeviceTable *table, const DeviceName *name);
 unsigned int device_table_size(const DeviceTable *table);
+
+/* Sorts devices by their names, as g_list_sort() wants it. */
+int device_table_compare(const void *a, const void *b);
 
 /* Goes through the devices, in no order. Nothing may be added or removed meanwhile. */
 typedef struct DeviceIter {

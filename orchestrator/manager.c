@@ -7,6 +7,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "common/control.h"
 #include "common/log.h"
 #include "orchestrator/claim-intent.h"
 #include "orchestrator/clock.h"
@@ -58,12 +59,6 @@ static void manager_enqueue(void *userdata, Device *device, bool read)
         manager_schedule(manager);
 }
 
-static Device *manager_add(Manager *manager, Device *device)
-{
-        device_table_add(manager->devices, device);
-        return device;
-}
-
 /* The device of that name, which may be new; NULL if there are too many. */
 static Device *manager_get(Manager *manager, const DeviceName *name, uint64_t seen_usec)
 {
@@ -71,7 +66,7 @@ static Device *manager_get(Manager *manager, const DeviceName *name, uint64_t se
 
         if (device || device_table_size(manager->devices) >= STORE_DEVICES_MAX)
                 return device;
-        return manager_add(manager, device_new(&manager->services, name, seen_usec));
+        return device_table_add(manager->devices, device_new(&manager->services, name, seen_usec));
 }
 
 /* Has a device's nodes read, seen for the first time or again. */
@@ -236,11 +231,6 @@ static void manager_report(Manager *manager)
         manager->status = status;
 }
 
-static int device_compare(const void *a, const void *b)
-{
-        return device_name_compare(device_name(a), device_name(b));
-}
-
 /*
  * Looks at every device in the queue. This comes after all that xenstore has to say: a claim has
  * milliseconds until the guest runs, the rest has seconds.
@@ -254,7 +244,7 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
         shared_frontends_observe(manager->services.shared);
         queue = manager->queue;
         manager->queue = g_hash_table_new(NULL, NULL);
-        devices = g_list_sort(g_hash_table_get_keys(queue), device_compare);
+        devices = g_list_sort(g_hash_table_get_keys(queue), device_table_compare);
         for (const GList *i = devices; i; i = i->next)
                 manager_reconcile(manager, i->data);
         if (manager->sweep_due)
@@ -280,7 +270,7 @@ static void manager_on_found(void *userdata, const char *instance, const Launch 
         if (device_name_parse(instance, &name) < 0)
                 return;
         if (launch)
-                manager_add(manager, device_adopt(&manager->services, &name, launch));
+                device_table_add(manager->devices, device_adopt(&manager->services, &name, launch));
         else
                 manager_on_unreadable(manager, instance, name.domid);
 }
@@ -353,6 +343,13 @@ static const char *manager_status(void *userdata)
         return manager->status ? manager->status : "starting";
 }
 
+static const Readers *manager_readers(void *userdata)
+{
+        const Manager *manager = userdata;
+
+        return &manager->services.configuration->settings.readers;
+}
+
 static int manager_restart(void *userdata, const char *instance, bool backend, bool frontend)
 {
         Manager *manager = userdata;
@@ -370,6 +367,7 @@ static int manager_restart(void *userdata, const char *instance, bool backend, b
 static const ControlOps control_ops = {
         .list = manager_visit,
         .metrics = manager_metrics,
+        .readers = manager_readers,
         .status = manager_status,
         .restart = manager_restart,
 };
@@ -408,7 +406,8 @@ static int manager_open(Manager *manager)
         r = device_services_open(services, &store_ops, manager_schedule);
         if (r < 0)
                 return r;
-        r = control_new(manager->event, services->rundir, &control_ops, manager, &manager->control);
+        r = control_new(manager->event, CONTROL_DIRECTORY, &control_ops, manager,
+                        &manager->control);
         if (r < 0)
                 log_error_errno(NULL, r, "cannot listen for xen-virtioctl: %m");
         return r;

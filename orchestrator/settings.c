@@ -12,21 +12,18 @@
 
 #define SECTION              "Daemon"
 #define KEY_RESERVED_SERVERS "ReservedServers"
+#define KEY_READERS          "Readers"
 
 Settings settings_default(void)
 {
         return (Settings){ .reserved_servers = RESERVED_SERVERS_DEFAULT };
 }
 
-static int read_entry(const char *path, const ConfigEntry *entry, Settings *settings,
-                      char **ret_message)
+static int read_reserved_servers(const char *path, const ConfigEntry *entry, Settings *settings,
+                                 char **ret_message)
 {
         uint64_t number;
 
-        if (strcmp(entry->key, KEY_RESERVED_SERVERS) != 0) {
-                *ret_message = position_message(path, entry->key_at, "%s: unknown key", entry->key);
-                return -EINVAL;
-        }
         if (parse_unsigned(entry->value, RESERVED_SERVERS_MAX, &number) < 0) {
                 *ret_message = position_message(path, entry->value_at,
                                                 "%s: \"%s\" is no number from 0 to %u", entry->key,
@@ -35,6 +32,30 @@ static int read_entry(const char *path, const ConfigEntry *entry, Settings *sett
         }
         settings->reserved_servers = (unsigned int)number;
         return 0;
+}
+
+static int read_readers(const char *path, const ConfigEntry *entry, Settings *settings,
+                        char **ret_message)
+{
+        if (readers_parse(entry->value, &settings->readers) < 0) {
+                *ret_message = position_message(
+                        path, entry->value_at,
+                        "%s: \"%s\" is neither \"everybody\" nor \"root\" nor a group", entry->key,
+                        entry->value);
+                return -EINVAL;
+        }
+        return 0;
+}
+
+static int read_entry(const char *path, const ConfigEntry *entry, Settings *settings,
+                      char **ret_message)
+{
+        if (strcmp(entry->key, KEY_RESERVED_SERVERS) == 0)
+                return read_reserved_servers(path, entry, settings, ret_message);
+        if (strcmp(entry->key, KEY_READERS) == 0)
+                return read_readers(path, entry, settings, ret_message);
+        *ret_message = position_message(path, entry->key_at, "%s: unknown key", entry->key);
+        return -EINVAL;
 }
 
 int settings_parse(const char *path, const char *text, gsize size, Settings *settings,

@@ -6,14 +6,16 @@
 #include <glib.h>
 
 #include "common/macros.h"
+#include "orchestrator/readers.h"
 
 #define SETTINGS_FILE "xen-virtio.conf"
 
 typedef struct Settings {
         unsigned int reserved_servers; /* IOREQ servers of each guest that are left to others */
+        Readers readers;               /* of the control socket */
 } Settings;
 
-/* What is used where no file says anything else. */
+/* What is used where there is no file, or it says nothing. */
 Settings settings_default(void);
 
 /*

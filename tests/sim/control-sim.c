@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The control socket of xen-virtiod, with devices that standard input describes, one order a line:
+ * The control socket of xen-virtiod, in the folder of the first argument, for the readers of the
+ * second one; with devices that standard input describes, one order a line:
  *
  *     set INSTANCE DOMID DOMAIN STATE [PROBLEM]
  *
@@ -10,7 +11,6 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@ typedef struct Simulation {
         Control *control;
         GHashTable *devices; /* instance → words of its order */
         Histogram claims;
+        Readers readers;
 } Simulation;
 
 static void describe(char **words, DeviceReport *ret_report)
@@ -82,6 +83,13 @@ static char *on_metrics(void *userdata)
                               &simulation->claims);
 }
 
+static const Readers *on_readers(void *userdata)
+{
+        const Simulation *simulation = userdata;
+
+        return &simulation->readers;
+}
+
 static const char *on_status(void *userdata)
 {
         const Simulation *simulation = userdata;
@@ -106,6 +114,7 @@ static int on_restart(void *userdata, const char *instance, bool backend, bool f
 static const ControlOps ops = {
         .list = on_list,
         .metrics = on_metrics,
+        .readers = on_readers,
         .status = on_status,
         .restart = on_restart,
 };
@@ -143,13 +152,14 @@ int main(int argc, char **argv)
                                                  (GDestroyNotify)g_strfreev),
         };
         sd_event *event = NULL;
-        int r, rundir;
+        int r;
 
-        rundir = open(argc > 1 ? argv[1] : ".", O_RDONLY | O_DIRECTORY);
         histogram_add(&simulation.claims, 3000);
-        r = sd_event_new(&event);
+        r = readers_parse(argc > 2 ? argv[2] : "everybody", &simulation.readers);
         if (r >= 0)
-                r = control_new(event, rundir, &ops, &simulation, &simulation.control);
+                r = sd_event_new(&event);
+        if (r >= 0)
+                r = control_new(event, argv[1], &ops, &simulation, &simulation.control);
         if (r >= 0)
                 r = sd_event_add_io(event, NULL, STDIN_FILENO, EPOLLIN, on_input, &simulation);
         if (r < 0) {
@@ -162,6 +172,5 @@ int main(int argc, char **argv)
         control_free(simulation.control);
         sd_event_unref(event);
         g_hash_table_unref(simulation.devices);
-        close(rundir);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -35,6 +35,7 @@ HARMLESS = {
         hypervisor_close hypervisor_event_fd hypervisor_kick_unbind hypervisor_n_vcpus
         hypervisor_notify_probe hypervisor_request_take seccomp_release""",
     "nothing could be done about it": "close closedir munmap",
+    "it fails for a group that is not there, which test-settings.c tries": "getgrnam_r",
     "it ends the process when there is no memory, as glib does": "sd_bus_path_encode",
     "faults.c calls it": "abort getpid sd_event_source_get_io_fd syscall",
     "it tells people, or systemd, who are on their own without": """

@@ -285,7 +285,7 @@ class Host:
         """Runs xen-virtioctl."""
         return subprocess.run(
             [str(build.path / "orchestrator/xen-virtioctl"),
-             f"--run-directory={self.folder}/run/xen-virtio", *arguments],
+             f"--run-directory={self.folder}/run/xen-virtiod", *arguments],
             capture_output=True, text=True, timeout=DEADLINE, check=True).stdout
 
     def stop(self):

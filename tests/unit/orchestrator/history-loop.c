@@ -248,8 +248,8 @@ int backend_prepare(const DeviceSpec *spec _unused_, int order _unused_,
 
 /* Nobody asks how it is. */
 
-int control_new(sd_event *event _unused_, int rundir _unused_, const ControlOps *ops _unused_,
-                void *userdata _unused_, Control **ret_control)
+int control_new(sd_event *event _unused_, const char *folder _unused_,
+                const ControlOps *ops _unused_, void *userdata _unused_, Control **ret_control)
 {
         *ret_control = NULL;
         return 0;

@@ -28,6 +28,8 @@ static const struct {
         { "[Daemon]\nReservedServers=2\nReserved=2\n", 1, ":3:1: Reserved: unknown key" },
         { "[Daemons]\nReservedServers=2\n", 1, ":1:2: Daemons: unknown section" },
         { "ReservedServers=2\n", 1, ":1:1: " },
+        { "[Daemon]\nReaders=nobody-has-this-group\n", 1,
+          ":2:9: Readers: \"nobody-has-this-group\" is neither" },
 };
 
 static void collect(void *userdata, const char *problem)
@@ -57,6 +59,35 @@ static void test_texts(void)
         }
 }
 
+/* A mistake anywhere lets nobody look: it may have been meant to. */
+static void test_readers(void)
+{
+        static const struct {
+                const char *text;
+                ReadersKind kind;
+        } readers[] = {
+                { "", READERS_EVERYBODY },
+                { "[Daemon]\nReservedServers=2\n", READERS_EVERYBODY },
+                { "[Daemon]\nReaders=everybody\n", READERS_EVERYBODY },
+                { "[Daemon]\nReaders=root\n", READERS_ROOT },
+                { "[Daemon]\nReaders=daemon\n", READERS_GROUP },
+                { "[Daemon]\nReaders=\n", READERS_ROOT },
+                { "[Daemon]\nReaders=Everybody\n", READERS_ROOT },
+                { "[Daemon]\nReservedServers=9\n", READERS_ROOT },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(readers); i++) {
+                g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+                g_autoptr(Configuration) configuration = NULL;
+                g_autofree char *root = folder_make();
+
+                folder_put(root, SYSCONFDIR "/" SETTINGS_FILE, readers[i].text);
+                configuration = configuration_load(root, collect, problems);
+                g_assert_cmpint(configuration->settings.readers.kind, ==, readers[i].kind);
+                folder_remove(root);
+        }
+}
+
 /* The administrator's file counts instead of the distribution's. */
 static void test_folders(void)
 {
@@ -80,6 +111,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/settings/texts", test_texts);
+        g_test_add_func("/settings/readers", test_readers);
         g_test_add_func("/settings/folders", test_folders);
         return g_test_run();
 }
