@@ -22,10 +22,10 @@ SOURCE = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("XEN_VIRTIO_BUILD", SOURCE / "build")).absolute()
 # What pytest is run with, one run after the other. Labs that count instructions have one CPU each,
 # so that one for each kernel runs at a time; those with two CPUs have the machine to themselves.
-# The simulation mostly waits, so four of its tests run at a time.
+# The simulation mostly waits, so eight of its tests run at a time.
 PARTS = {
     "unit": [["tests/test_meson.py", "-n", "2"]],
-    "sim": [["tests/sim", "-n", "4"]],
+    "sim": [["tests/sim", "-n", "8"]],
     "lab": [["tests/lab", "-m", "not smp", "-n", "2", "--dist", "loadgroup"],
             ["tests/lab", "-m", "smp"]],
 }
