@@ -75,8 +75,7 @@ class Host:
         """What there still is of any device of ours; an empty text if all is clean."""
         return self.run(
             f"{UNITS} | grep -v '^xen-virtio.slice'; {PROCESSES}; "
-            "find /run/xen-virtio /run/xen-virtio-frontend -mindepth 1 ! -name control "
-            "2>/dev/null; "
+            "find /run/xen-virtio /run/xen-virtio-frontend -mindepth 1 2>/dev/null; "
             "ls -d /run/systemd/system/xen-virtio-* 2>/dev/null; "
             "xenstore-ls -f /local/domain/0/backend 2>/dev/null | "
             "grep -E 'virtio(_disk)?/[0-9]+/'; "
