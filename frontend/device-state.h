@@ -15,7 +15,7 @@
 #include "frontend/vhost-inflight.h"
 #include "frontend/virtio-mmio.h"
 
-#define DEVICE_STATE_VERSION 3
+#define DEVICE_STATE_VERSION 4
 
 /* One layout without holes. Each part has one writer: virtio-mmio.c, the session. */
 typedef struct DeviceState {

@@ -105,9 +105,9 @@ static void leave_go_on(Device *device)
         case VHOST_SESSION_DRAINING:
                 return;
         case VHOST_SESSION_RUNNING:
-                if (!device->quiet || vhost_session_hand_over(device->session))
-                        return;
-                break;
+                if (device->quiet)
+                        vhost_session_hand_over(device->session);
+                return;
         case VHOST_SESSION_DISCONNECTED:
         case VHOST_SESSION_NEGOTIATING:
         case VHOST_SESSION_IDLE:

@@ -28,10 +28,10 @@ typedef struct VhostProgress {
         uint8_t begun;       /* 1: a backend may have taken requests from the rings */
         uint8_t handed_over; /* 1: it has let go of all rings, and done all requests before bases */
         uint8_t reserved[6]; /* 0 */
-        uint16_t bases[VIRTIO_QUEUES_MAX]; /* of split rings: the next request */
+        uint32_t bases[VIRTIO_QUEUES_MAX]; /* the next request, as vhost-user has it */
 } VhostProgress;
 
-_Static_assert(sizeof(VhostProgress) == 24 + 2 * VIRTIO_QUEUES_MAX,
+_Static_assert(sizeof(VhostProgress) == 24 + 4 * VIRTIO_QUEUES_MAX,
                "the layout belongs to the device's state");
 
 /*

@@ -13,8 +13,9 @@
  * Where a new ring begins: at its first entry. A packed ring's positions have their wrap counter in
  * the top bit (vhost-user.rst, "Vring descriptor indices"), and that begins with 1.
  */
-#define BASE_SPLIT  UINT32_C(0)
-#define BASE_PACKED UINT32_C(0x80008000)
+#define BASE_SPLIT      UINT32_C(0)
+#define BASE_PACKED     UINT32_C(0x80008000)
+#define POSITION_PACKED UINT32_C(0x7fff)
 
 /* VIRTIO_NET_F_MTU (virtio 1.3, section 5.1.3). */
 #define NET_F_MTU 3
@@ -65,8 +66,8 @@ const char *vhost_rings_refusal(const VhostRings *rings)
                 return "the driver's rings are granted in too many places for a memory table";
         if (!progress->begun)
                 return NULL;
-        if (virtio_has_feature(device, VIRTIO_F_RING_PACKED) ||
-            (!progress->handed_over && (progress->area_size == 0 || !tracks_requests(rings))))
+        if (!progress->handed_over && (virtio_has_feature(device, VIRTIO_F_RING_PACKED) ||
+                                       progress->area_size == 0 || !tracks_requests(rings)))
                 return "no backend has noted which of the driver's requests it has begun";
         if (tracks_requests(rings) && progress->area_queues > rings->negotiation->n_queues)
                 return "the backend has fewer queues than the one before";
@@ -163,13 +164,13 @@ static uint32_t base_new(const VhostRings *rings)
         return virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED) ? BASE_PACKED : BASE_SPLIT;
 }
 
-/* A new ring has no area yet, or an empty one: 0. Packed rings never go on. */
+/* A new ring has no area yet, or an empty one: 0. Packed rings go on only if handed over. */
 static uint32_t ring_base(const VhostRings *rings, uint16_t queue)
 {
-        if (virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED))
-                return BASE_PACKED;
         if (rings->handed_over)
                 return rings->progress->bases[queue];
+        if (virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED))
+                return BASE_PACKED;
         return vhost_inflight_used_index(rings->progress, rings->progress_file, queue);
 }
 
@@ -364,12 +365,26 @@ static void device_reset(VhostRings *rings)
 
 static void stop_next(VhostRings *rings);
 
+/*
+ * What a split ring's backend has given back stands in the ring itself. Of a packed ring it is the
+ * upper half, which moves on if requests are finished later: nobody would know how far.
+ */
+static void base_keep(VhostRings *rings, uint16_t queue, uint32_t base)
+{
+        const bool packed = virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED);
+
+        rings->progress->bases[queue] = packed ? base : (uint16_t)base;
+        if (packed && (base >> 16 != (base & UINT16_MAX) ||
+                       (base & POSITION_PACKED) >= rings->device->queues[queue].size))
+                rings->unfinished = true;
+}
+
 static void ring_stopped(void *userdata, const VhostUserPayload *payload)
 {
         VhostRings *rings = userdata;
 
         if (rings->handing_over)
-                rings->progress->bases[rings->queue] = (uint16_t)payload->state.num;
+                base_keep(rings, rings->queue, payload->state.num);
         rings->started &= ~BIT(rings->queue);
         stop_next(rings);
 }
@@ -406,15 +421,16 @@ void vhost_rings_hand_over(VhostRings *rings, VhostRingsDone done)
 {
         rings->done = done;
         rings->handing_over = true;
+        rings->unfinished = false;
         stop_next(rings);
 }
 
-/* Packed rings never go on. */
+/* Of packed rings nothing is noted. */
 void vhost_ring_forget(VhostRings *rings, uint16_t queue)
 {
         if (!virtio_has_feature(rings->device, VIRTIO_F_RING_PACKED))
                 vhost_inflight_clear(rings->progress, rings->progress_file, queue);
-        rings->progress->bases[queue] = BASE_SPLIT;
+        rings->progress->bases[queue] = base_new(rings);
 }
 
 static void single_started(void *userdata, const VhostUserPayload *payload _unused_)

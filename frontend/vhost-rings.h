@@ -29,6 +29,7 @@ typedef struct VhostRings {
 
         VhostRingsDone done;
         bool handing_over; /* ours, as are those that follow: what is stopped goes on */
+        bool unfinished;   /* where a ring has stopped says nothing of all its requests */
         bool handed_over;  /* what is started was */
         bool memory_known; /* to the backend */
         GrantSet grants;   /* for this connection, or none */
@@ -56,7 +57,10 @@ void vhost_rings_forget(VhostRings *rings);
 /* Stops all queues that were started, and resets the device. */
 void vhost_rings_stop(VhostRings *rings, VhostRingsDone done);
 
-/* The same without the reset: progress says from where the rings are to go on. Not packed ones. */
+/*
+ * The same without the reset: progress says from where the rings are to go on; unless they are
+ * unfinished, which packed ones are while the backend has requests of theirs.
+ */
 void vhost_rings_hand_over(VhostRings *rings, VhostRingsDone done);
 
 /* A queue is not the one any more that backends have begun with. It must not run. */

@@ -418,17 +418,14 @@ static void rings_handed_over(void *userdata)
 {
         VhostSession *session = userdata;
 
-        session->handing_over = true;
+        session->handing_over = !session->rings.unfinished;
         rings_stopped(session);
 }
 
-bool vhost_session_hand_over(VhostSession *session)
+void vhost_session_hand_over(VhostSession *session)
 {
-        if (virtio_has_feature(session->rings.device, VIRTIO_F_RING_PACKED))
-                return false;
         session_set_state(session, VHOST_SESSION_STOPPING);
         vhost_rings_hand_over(&session->rings, rings_handed_over);
-        return true;
 }
 
 static void ring_changed(void *userdata)

@@ -10,9 +10,11 @@ import pytest
 from sim.backend import (F_CONFIG, F_INFLIGHT, F_MQ, F_REPLY_ACK, GET_VRING_BASE,
                          SET_INFLIGHT_FD, SET_VRING_BASE, SET_VRING_ENABLE, Hangup)
 from sim.guest import (ACKNOWLEDGE, DRIVER, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK, NEEDS_RESET,
-                       QUEUE_RESET, QUEUE_SEL, RING_PACKED, RING_RESET, SECTOR, STATUS)
+                       QUEUE_RESET, QUEUE_SEL, RING_PACKED, RING_RESET, SECTOR, STATUS, VERSION_1)
 from sim.load import Load
 from sim.memory import MIB
+from sim.rings import EVENT_IDX, INDIRECT_DESC, RingDriver
+from sim.test_reference_backend import LOOPBACK_DEVICE_ID
 from sim.xen import INPROCESS
 
 RUNNING = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK
@@ -267,18 +269,52 @@ def test_a_backend_that_does_not_finish(scripted):
     assert_broken(scripted)
 
 
-def test_packed_rings(scripted):
-    """Their places say nothing of requests that are still to be finished: nobody is asked."""
+@pytest.fixture
+def packed(scripted):
+    """The same, with packed rings."""
     scripted.backend.features |= RING_PACKED
+    scripted.backend.times = 1 << 30
     scripted.backend.connection.close()
-    scripted.backend.wait_for(lambda: len(scripted.backend.connections) == 2, "connection")
     scripted.xen.wait_for(lambda: scripted.driver.status & NEEDS_RESET, "broken device")
-    connection = scripted.backend.connection
     scripted.driver.start(queues=2, wanted=DRIVER_KNOWS | RING_PACKED)
     assert scripted.driver.features & RING_PACKED
-    leave(scripted)
-    assert GET_VRING_BASE not in connection.requests()
-    assert_broken(scripted)
+    return scripted
+
+
+def test_packed_rings_go_on(packed):
+    """With their wrap counters."""
+    packed.backend.misbehave = {GET_VRING_BASE: at([0x80078007, 0x000f000f])}
+    leave(packed)
+    packed.process = packed.frontend()
+    assert bases(packed) == [(0, 0x80078007), (1, 0x000f000f)]
+    assert packed.driver.status == RUNNING
+
+
+@pytest.mark.parametrize("place", [0x80078008, 0x00078007, 0x80108010, 0xffffffff], ids=hex)
+def test_packed_rings_that_are_not_finished(packed, place):
+    """Requests are under way, of which nobody will say when they are finished; or it is a lie."""
+    packed.backend.misbehave = {GET_VRING_BASE: at([place, 0x000f000f])}
+    leave(packed)
+    assert_broken(packed)
+
+
+@pytest.mark.parametrize("features", [VERSION_1, VERSION_1 | INDIRECT_DESC | EVENT_IDX], ids=hex)
+def test_packed_rings_in_use(machine, features):
+    """Each time at another place of the ring, and with a request that comes meanwhile."""
+    machine.be_of_type(LOOPBACK_DEVICE_ID)
+    machine.reference_backend("--type=loopback", "--delay=2")
+    machine.process = machine.frontend().wait_ready()
+    driver = RingDriver(machine.xen).start(2, wanted=features | RING_PACKED)
+    for number in range(12):
+        for queue in (0, 1):
+            driver.submit(bytes([number]) * 700, queue, pieces=1 + number % 3)
+        if number % 2:
+            leave(machine)
+            driver.submit(b"meanwhile", 0, kick=False)
+            machine.process = machine.frontend()
+        for queue in (0, 1):
+            driver.drain(queue)
+    assert driver.status == RUNNING
 
 
 def test_a_backend_that_fails_after_its_answer(scripted):
