@@ -6,6 +6,7 @@ A scenario is a function that takes a HostRun. The first that reaches a call is 
 """
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -48,6 +49,8 @@ class HostRun:
         self.host = Host(build, directory)
         self.host.program = build.path / PROGRAM
         self.host.systemd.tell("latency 1")
+        profile = self.host.folder / "share/xen-virtio/backends/blk.conf"
+        profile.write_text(profile.read_text() + "ReadWritePaths=%{disk.path}\n")
         self.trace = self.daemon = self._thread = None
         self.failed = []  # daemons
         self.domid = 4
@@ -116,6 +119,13 @@ class HostRun:
                 return None
         return self.wait(done, f"xen-virtioctl {arguments[0]}")[0]
 
+    def ask(self, name):
+        """Asks for a property with busctl, until that works."""
+        address = f"unix:path={self.host.folder}/run/xen-virtiod/control"
+        self.wait(lambda: subprocess.run(
+            ["busctl", f"--address={address}", "get-property", "org.xenvirtio1", "/org/xenvirtio1",
+             "org.xenvirtio1.Manager", name], capture_output=True).returncode == 0, name)
+
     def _descriptors(self, may_be):
         folder = f"/proc/{self.daemon.process.pid}/fd"
         end = time.monotonic() + 20 * AGAIN
@@ -167,7 +177,11 @@ def looked_at(run):
     backend = f"xen-virtio-backend@{instance}.service"
     run.wait(lambda: host.serves(NEAR, instance), instance)
     run.wait(lambda: instance in run.ctl("list"), f"{instance} in the list")
+    counters = host.folder / f"run/xen-virtio/{instance}/frontend/counters"
+    counters.write_bytes(bytes(4096))
     run.ctl("metrics")
+    for name in ("Status", "Version"):
+        run.ask(name)
     for number, restart in ((2, lambda: host.systemd.tell(f"kill {backend}")),
                             (3, lambda: run.ctl("restart", "--backend", instance))):
         restart()
@@ -195,4 +209,70 @@ def systemd_goes(run):
     run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
 
 
-SCENARIOS = [come_and_go, looked_at, systemd_goes]
+def frontends_say(run, *instances):
+    """Frontends that several devices share say that they serve them, as soon as they are asked."""
+    for instance in instances:
+        status = run.host.folder / f"run/xen-virtio/{instance}/frontend/status"
+        with contextlib.suppress(FileNotFoundError):
+            if not status.read_text():
+                status.write_text("ready\n")
+
+
+def are_ready(run, *instances):
+    """Whether these devices are, so that nothing is left to be done."""
+    frontends_say(run, *instances)
+    devices = {device["device"]: device["state"]
+               for device in json.loads(run.ctl("--json", "list"))}
+    return all(devices.get(instance) == "ready" for instance in instances)
+
+
+def devices_share(run):
+    """Two devices have one frontend, which dies; one goes, then the other one."""
+    host = run.host
+    settings = host.folder / "etc/xen-virtio/xen-virtio.conf"
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text("[Daemon]\nReservedServers=7\n")
+    run.wait(lambda: run.daemon.is_ready, "the daemon")
+    run.daemon.process.send_signal(signal.SIGHUP)
+    run.wait(lambda: "reading the configuration" in run.daemon.log, "the settings")
+    guest = host.guest(run.domid, 1)
+    first, second = (f"{run.domid}-virtio-{devid}" for devid in range(2))
+    run.wait(lambda: are_ready(run, first), first)
+    guest.add(1)
+    run.wait(lambda: are_ready(run, first, second), second)
+    unit = f"xen-virtio-frontend@{run.domid}-shared.service"
+    if unit in host.systemd.active():
+        host.systemd.tell(f"kill {unit}")
+        run.wait(lambda: host.systemd.look().starts[unit] == 2, "the frontend's restart")
+    run.wait(lambda: are_ready(run, first, second), "both again")
+    for devid in range(2):
+        guest.close(devid)
+        run.wait(lambda devid=devid: guest.state(devid) == str(CLOSED), f"the end of {devid}")
+        guest.remove(devid)
+    guest.die()
+    guest.forget()
+    settings.unlink()
+    run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
+
+
+def disk_comes(run):
+    """A disk, whose file is looked at before its backend is started."""
+    host = run.host
+    image = host.folder / "disk.img"
+    image.touch(mode=0o666)
+    guest = host.guest(run.domid)
+    folder = f"/local/domain/0/backend/virtio_disk/{run.domid}"
+    nodes = guest.nodes(51712, type=None, specification="virtio", params=image, mode="w",
+                        dev="xvda", **{"device-type": "disk"}, base="0x2000000", irq=33)
+    host.toolstack.write({path.replace("backend/virtio/", "backend/virtio_disk/"): value
+                          for path, value in nodes.items()})
+    instance = f"{run.domid}-disk-51712"
+    run.wait(lambda: host.serves(NEAR, instance) and
+             host.toolstack.text(f"{folder}/51712/state") == str(INIT_WAIT), instance)
+    guest.die()
+    host.toolstack.remove(folder)
+    guest.forget()
+    run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
+
+
+SCENARIOS = [come_and_go, looked_at, systemd_goes, devices_share, disk_comes]
