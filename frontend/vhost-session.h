@@ -141,7 +141,8 @@ void vhost_session_queue_stop(VhostSession *session, uint16_t queue);
 /*
  * Stops the rings, so that the session of the next process starts them where they are, whatever the
  * backend is: progress then says that all requests before are done. In state RUNNING; there is
- * nothing to do with this session after that. Takes until ops.ready or, where it fails, ops.stopped.
+ * nothing to do with this session after that. Takes until ops.ready or, where it fails,
+ * ops.stopped.
  */
 void vhost_session_hand_over(VhostSession *session);
 
