@@ -7,6 +7,7 @@ fails, in the first scenario that has it; with XEN_VIRTIO_LONG=1 the second and 
 scenario, too.
 """
 
+import contextlib
 import os
 import time
 
@@ -61,12 +62,14 @@ def start(factory, build, scenario, *fault):
 
 def left_open(run, opened):
     """The descriptors that a process which has not failed has too many, and goes on to have."""
-    end = time.monotonic() + PATIENCE
-    while (more := run.descriptors() - opened) and time.monotonic() < end:
-        if run.service.ended:
-            return None
+    end, more = time.monotonic() + PATIENCE, None
+    while time.monotonic() < end and not run.service.ended:
+        with contextlib.suppress(FileNotFoundError):  # it is just ending
+            more = run.descriptors() - opened
+            if not more:
+                return None
         time.sleep(AGAIN)
-    return more
+    return None if run.service.ended else more
 
 
 def complaints(program, factory, opened, scenario, offset, number):
