@@ -140,8 +140,8 @@ class Guest:
     def pids(self):
         """The main process of each of its units."""
         units = self.units("frontend") + self.units("backend")
-        return {unit: self.host.check(f"systemctl show -P MainPID {unit}").strip()
-                for unit in units}
+        pids = self.host.check(f"systemctl show -P MainPID {' '.join(units)}").split()
+        return dict(zip(units, pids if units else [], strict=True))
 
 
 def check_image(host, disk, command=""):
