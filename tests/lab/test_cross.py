@@ -77,7 +77,8 @@ def crossing(request, dom0):
     way = WAYS[name]
     text = way.profile or dom0.check(f"cat {DISK_PROFILE}")
     text = "".join(line for line in text.splitlines(keepends=True)
-                   if not line.startswith("Memory=")) + f"Memory={way.memory}\n"
+                   if not line.startswith("Memory="))
+    text = text.replace("[Backend]\n", f"[Backend]\nMemory={way.memory}\n")
     (dom0.lab.share / "cross.conf").write_text(text, encoding="utf-8")
     (dom0.lab.share / "cross-path.conf").write_text(
         f"[Service]\nEnvironment=XEN_VIRTIO_NOTIFY={path}\n", encoding="utf-8")

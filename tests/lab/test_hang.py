@@ -34,7 +34,7 @@ def recovery(dom0, unit):
     before = dom0.check(process).strip()
     _, seconds = dom0.timed(f"systemctl kill --signal=STOP {unit}; "
                             f"until [ $({process}) != {before} ] && systemctl is-active -q {unit}; "
-                            "do busybox usleep 100000; done")
+                            "do busybox usleep 300000; done")
     assert "Watchdog timeout" in dom0.journal(f"UNIT={unit}")
     return seconds
 

@@ -9,7 +9,7 @@ from lab import scripts
 from labkit.domu import Disk, Guest, check_image, make_disk
 
 GUEST_FILES = "sha256sum -c SUMS && sha256sum -c GUEST_SUMS && [ $(ls guest | wc -l) = 3 ]"
-LARGE_MIB = 3072 + 256
+LARGE_MIB = 3072 + 64
 
 
 @pytest.mark.also_smp
@@ -71,7 +71,7 @@ def test_guest_with_two_banks_of_memory(dom0):
     disk = make_disk(dom0, "large")
     guest = Guest(dom0, "large", [disk], scripts.WORK, memory=LARGE_MIB)
     guest.create(timeout=180)
-    guest.wait_for("guest: round 3", timeout=180)
+    guest.wait_for("guest: round 1", timeout=180)
     [backend] = guest.units("backend")
     assert dom0.mapped_kib(guest.pids()[backend]) == LARGE_MIB << 10
     dom0.check(f"xl destroy {guest.name}", timeout=180)

@@ -129,7 +129,7 @@ def test_restart_of_the_daemon(dom0, running):
 @pytest.mark.also_smp
 def test_kill_of_the_daemon(dom0, running):
     pids = running.pids()
-    for _ in range(3):
+    for _ in range(2):
         dom0.check("systemctl kill --signal=KILL xen-virtiod")
         dom0.wait("systemctl is-active --quiet xen-virtiod")
         goes_on(running, pids)

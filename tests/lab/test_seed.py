@@ -139,7 +139,7 @@ def test_preload_cannot(dom0, profile):
     """Linux does no direct I/O on a foreign mapping (EFAULT): the guest's requests fail."""
     profile("preload")
     with block_devices(dom0, make_disk(dom0, "direct")) as devices:
-        guest = Guest(dom0, "seed", devices, READ, memory=MEMORY, settings=ROOM)
+        guest = Guest(dom0, "seed", devices, READ)
         guest.create()
         assert is_direct(dom0, guest, devices[0].path)
         finish(dom0, guest)
