@@ -32,8 +32,8 @@ echo virtio_rng.0 > /sys/class/misc/hw_random/rng_current || fail "no virtio_rng
 [ $(head -c 4096 /dev/hwrng | sort -u | wc -c) -gt 3000 ] || fail "rng"
 echo "guest: rng"
 
-stty -F /dev/hvc1 raw -echo || fail "no console"
 exec 3<>/dev/hvc1
+stty -F /dev/hvc1 raw -echo || fail "no console"  # while it is open, or Linux forgets it
 echo "spoken to the console" >&3
 read -r line <&3
 [ "$line" = "spoken to the console" ] || fail "console: $line"
