@@ -52,7 +52,8 @@ int claims_leave(Claims *claims, uint16_t domid, uint16_t server, uint64_t base)
 
 /*
  * Takes the range from whichever server of ours has it, and destroys that server unless known, a
- * bit for each number, has it. For what a process that was killed has left.
+ * bit for each number, has it. For what a process that was killed has left, or
+ * what was made in a guest that was not meant.
  */
 void claims_drop(Claims *claims, uint16_t domid, uint64_t base, uint32_t known);
 

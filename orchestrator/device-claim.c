@@ -94,11 +94,17 @@ static SharedFrontend *shared_open(const Device *device, const Launch *launch)
         return NULL;
 }
 
-/* The guest's lives, or the number is another domain's by now: its servers are not ours. */
+/*
+ * The guest's lives, or the number is another domain's by now: its servers are not ours, unless it
+ * had the number already when we claimed the range.
+ */
 static int range_give_back(Device *device, uint16_t server, bool guest_lives)
 {
         SharedMember *member = steal_pointer(device->member);
 
+        if (!guest_lives && !device->confirmed)
+                claims_drop(device->services->claims, device->name.domid, device->launch.base,
+                            ~(1U << server));
         if (member)
                 return shared_member_release(member, guest_lives);
         if (!guest_lives)
@@ -136,6 +142,7 @@ static int claim_take(Device *device)
         }
         device->launch = launch;
         device->claimed = true;
+        device->confirmed = false;
         return 0;
 }
 

@@ -55,7 +55,7 @@ static void device_answer(Device *device)
         if (device->name.kind == DEVICE_KIND_DISK && device_frontend_phase(device) != UNIT_UP)
                 device_log(device, LOG_NOTICE, NULL, 0,
                            "still starting: the guest waits for it from now on");
-        store_write_state(device->services->store, &device->name, XENBUS_INITIALISING,
+        store_write_state(device->services->store, &device->name, device->vm, XENBUS_INITIALISING,
                           XENBUS_INIT_WAIT);
         device->xenbus = XENBUS_INIT_WAIT;
 }
@@ -146,7 +146,8 @@ static void device_release(Device *device)
 /* State 6: the toolstack goes on and removes the nodes. */
 static void device_close(Device *device)
 {
-        store_write_state(device->services->store, &device->name, XENBUS_CLOSING, XENBUS_CLOSED);
+        store_write_state(device->services->store, &device->name, device->vm, XENBUS_CLOSING,
+                          XENBUS_CLOSED);
         device->wish = WISH_CLOSED;
 }
 

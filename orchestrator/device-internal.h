@@ -27,7 +27,8 @@ struct Device {
         /* Observed */
         XenbusState xenbus;
         bool claimed;
-        Launch launch;        /* if claimed */
+        bool confirmed; /* the guest of the claim was seen after it: it was not the next one */
+        Launch launch;  /* if claimed */
         SharedMember *member; /* of the guest's shared frontend; NULL: the unit is its own */
         Unit *frontend, *backend, *slice;
         UnitPhase frontend_phase, backend_phase; /* when last looked at */

@@ -130,6 +130,16 @@ void device_table_note_state(DeviceTable *table, const Device *device)
         table_count(table, guest, entry->counted, true);
 }
 
+void device_table_note_guest(DeviceTable *table, uint16_t domid, const char *vm)
+{
+        DeviceIter iter;
+        Device *device;
+
+        device_iter_init_guest(&iter, table, domid);
+        while ((device = device_iter_next(&iter)))
+                device_note_guest(device, vm);
+}
+
 Device *device_table_find(const DeviceTable *table, const DeviceName *name)
 {
         const Entry *entry = find_entry(table, name);

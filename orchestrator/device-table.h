@@ -27,6 +27,9 @@ void device_table_remove(DeviceTable *table, const Device *device);
 /* To be called after each change of a device's state. Nothing happens if it is not in the table. */
 void device_table_note_state(DeviceTable *table, const Device *device);
 
+/* device_note_guest() for all devices of the guest: what one of them has learned holds for all. */
+void device_table_note_guest(DeviceTable *table, uint16_t domid, const char *vm);
+
 /* The device of that name, or NULL. */
 Device *device_table_find(const DeviceTable *table, const DeviceName *name);
 unsigned int device_table_size(const DeviceTable *table);

@@ -65,7 +65,7 @@ void device_write_error(Device *device, const char *text)
 {
         if (g_strcmp0(device->error, text) == 0)
                 return;
-        store_write_error(device->services->store, &device->name, text);
+        store_write_error(device->services->store, &device->name, device->vm, text);
         g_free(device->error);
         device->error = g_strdup(text);
 }
@@ -118,8 +118,7 @@ void device_observe(Device *device)
                 device_claim_settle(device);
 
         if (!device->claimed || device->leftover || device->stop_requested ||
-            device->state == DEVICE_READY || device->frontend_phase != UNIT_UP ||
-            device->backend_phase != UNIT_UP)
+            device->frontend_phase != UNIT_UP || device->backend_phase != UNIT_UP)
                 return;
         if (!device->answered)
                 device_log(device, LOG_INFO, LOG_ID_DEVICE_READY, 0,
@@ -339,13 +338,19 @@ static void device_read_nodes(Device *device, const NodeSet *nodes)
         }
         device_spec_free(device->spec);
         device->spec = spec;
-        device->wish = device->claimed && !device_claim_is_current(device) ? WISH_DEAD : WISH_SERVE;
+        device->wish = WISH_SERVE;
+}
+
+/* Whatever the nodes say, they do not ask for what was claimed for another guest. */
+static bool device_is_outlived(const Device *device)
+{
+        return device->claimed && device->vm && !device_claim_is_current(device);
 }
 
 static Action device_decide(Device *device, uint64_t *ret_wake_usec)
 {
         Desired desired = {
-                .wish = device->wish,
+                .wish = device_is_outlived(device) ? WISH_DEAD : device->wish,
                 .answer_early = device->name.kind == DEVICE_KIND_VIRTIO,
         };
         Observed observed = {
@@ -367,13 +372,30 @@ static Action device_decide(Device *device, uint64_t *ret_wake_usec)
         return reconcile(&desired, &observed, clock_now_usec(), ret_wake_usec);
 }
 
+void device_note_guest(Device *device, const char *vm)
+{
+        if (g_strcmp0(device->vm, vm) == 0)
+                return;
+        g_free(device->vm);
+        device->vm = g_strdup(vm);
+        if (g_strcmp0(device->error, ERROR_UNKNOWN) == 0)
+                return;
+        /* What was known of the nodes, and how the claim went, was of other ones. */
+        g_free(device->error);
+        device->error = g_strdup(ERROR_UNKNOWN);
+        device->xenbus = XENBUS_UNKNOWN;
+        device->claim_restart = (Restart){ 0 };
+        device_enqueue(device, true);
+}
+
 void device_update(Device *device, const NodeSet *nodes, bool domain_exists)
 {
         uint64_t wake;
 
         device->domain_exists = domain_exists;
-        g_free(device->vm);
-        device->vm = g_strdup(nodes->values[NODE_DOMAIN_VM]);
+        device_note_guest(device, nodes->values[NODE_DOMAIN_VM]);
+        if (device->claimed && device_claim_is_current(device))
+                device->confirmed = true;
         if (g_strcmp0(device->error, ERROR_UNKNOWN) == 0) {
                 g_free(device->error);
                 device->error = g_strdup(nodes->values[NODE_ERROR]);
@@ -458,6 +480,11 @@ bool device_reconcile(Device *device)
                 if (action == ACTION_NONE)
                         break;
                 device_log(device, LOG_DEBUG, NULL, 0, "%s", action_name(action));
+                /* The nodes may be those of a guest that is gone: what they say now is claimed. */
+                if (action == ACTION_CLAIM) {
+                        device_enqueue(device, true);
+                        break;
+                }
                 device_execute(device, action);
                 device_observe(device);
         }

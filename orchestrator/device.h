@@ -73,6 +73,12 @@ void device_describe(const Device *device, DeviceReport *ret_report);
 void device_read_counters(const Device *device, Counters *counters);
 
 /*
+ * Takes over the node "vm" of the domain that has the number now, by which another guest is known;
+ * NULL: it has none. What the nodes said counts no longer, and they are read again.
+ */
+void device_note_guest(Device *device, const char *vm);
+
+/*
  * Takes over the nodes, and whether the domain lives. Then claims the range if the nodes ask for
  * it: that has no time to wait for anything else.
  */

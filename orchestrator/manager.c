@@ -164,6 +164,7 @@ static void manager_on_nodes(void *userdata, const DeviceName *name, const NodeS
         Manager *manager = userdata;
         Device *device = device_table_find(manager->devices, name);
 
+        device_table_note_guest(manager->devices, name->domid, nodes->values[NODE_DOMAIN_VM]);
         /* It was forgotten after it was asked for, and yet it has come again. */
         if (!device && node_set_has_device(nodes))
                 device = manager_get(manager, name, clock_now_usec());

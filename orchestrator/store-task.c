@@ -35,6 +35,7 @@ StoreTask *store_task_free(StoreTask *task)
         node_set_clear(&task->nodes);
         g_array_unref(task->names);
         g_array_unref(task->folders);
+        g_free(task->vm);
         g_free(task->text);
         g_free(task);
         return NULL;
@@ -286,7 +287,26 @@ static void write_request(StoreTask *task)
                               payload->len, write_on_written, task);
 }
 
-/* The state as it is decides whether there is anything to write. */
+/* The nodes of the next guest with the number look the same. */
+static int write_on_vm(void *userdata, int result, const char *text, size_t size)
+{
+        _cleanup_free_ char *vm = NULL;
+        StoreTask *task = userdata;
+
+        if (result < 0 && result != -ENOENT && result != -EACCES)
+                return result;
+        if (result >= 0) {
+                vm = text_copy(text, size);
+                if (!vm)
+                        return -ENOMEM;
+        }
+        if (g_strcmp0(vm, task->vm) != 0)
+                task_note(task, -ESTALE);
+        task_settle(task);
+        return 0;
+}
+
+/* The state as it is, and the guest, decide whether there is anything to write. */
 static int write_on_state(void *userdata, int result, const char *text, size_t size _unused_)
 {
         StoreTask *task = userdata;
@@ -296,9 +316,9 @@ static int write_on_state(void *userdata, int result, const char *text, size_t s
             (xenbus_state_parse(text, &state) < 0 || state != task->from))
                 result = -ESTALE;
         task_note(task, result);
-        if (result >= 0)
+        if (task->result >= 0)
                 write_request(task);
-        transaction_end(task, result >= 0);
+        transaction_end(task, task->result >= 0);
         task_settle(task);
         return 0;
 }
@@ -312,6 +332,8 @@ static int write_on_start(void *userdata, int result, const char *text, size_t s
         r = transaction_begin(task, result, text);
         if (r < 0)
                 return r;
+        store_path_node(&task->name, NODE_DOMAIN_VM, path);
+        task_request(task, XS_READ, task->transaction, path, write_on_vm);
         store_path_node(&task->name, NODE_STATE, path);
         task_request(task, XS_READ, task->transaction, path, write_on_state);
         task_settle(task);

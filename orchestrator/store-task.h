@@ -23,8 +23,9 @@ typedef struct StoreTask StoreTask;
 
 /*
  * Told of the end, with 0 or, of those that write, -ENOENT if the device is not there, -ESTALE if
- * "state" says something else, or another negative errno; of all that need a transaction, -EAGAIN
- * if the nodes changed faster than they could be read. The task is not used after that.
+ * "state" says something else or the guest is another one, or another negative errno; of all that
+ * need a transaction, -EAGAIN if the nodes changed faster than they could be read. The task is not
+ * used after that.
  */
 typedef void StoreTaskDone(void *userdata, StoreTask *task, int result);
 
@@ -32,6 +33,7 @@ struct StoreTask {
         /* What to do. */
         StoreTaskKind kind;
         DeviceName name;
+        char *vm;             /* those that write: of the guest that they are for */
         XenbusState from, to; /* STATE */
         char *text;           /* ERROR; NULL removes */
 

@@ -249,7 +249,7 @@ static void store_tell(Store *store, StoreTask *task, int result)
                 break;
         case STORE_TASK_ERROR:
                 if (result == -EAGAIN)
-                        store_write_error(store, &task->name, task->text);
+                        store_write_error(store, &task->name, task->vm, task->text);
                 else if (result != -ENOENT)
                         store_tell_write(store, task, result);
                 break;
@@ -300,6 +300,8 @@ static void store_push(Store *store, StoreTask *task)
         if (other && !other->answered) {
                 other->from = task->from;
                 other->to = task->to;
+                g_free(other->vm);
+                other->vm = g_steal_pointer(&task->vm);
                 g_free(other->text);
                 other->text = g_steal_pointer(&task->text);
                 store_task_free(task);
@@ -327,19 +329,22 @@ void store_check_domain(Store *store, uint16_t domid)
         store_push(store, store_task_new(STORE_TASK_DOMAIN, &(DeviceName){ .domid = domid }));
 }
 
-void store_write_state(Store *store, const DeviceName *name, XenbusState from, XenbusState to)
+void store_write_state(Store *store, const DeviceName *name, const char *vm, XenbusState from,
+                       XenbusState to)
 {
         StoreTask *task = store_task_new(STORE_TASK_STATE, name);
 
+        task->vm = g_strdup(vm);
         task->from = from;
         task->to = to;
         store_push(store, task);
 }
 
-void store_write_error(Store *store, const DeviceName *name, const char *text)
+void store_write_error(Store *store, const DeviceName *name, const char *vm, const char *text)
 {
         StoreTask *task = store_task_new(STORE_TASK_ERROR, name);
 
+        task->vm = g_strdup(vm);
         if (text) {
                 g_autofree char *cut = g_strndup(text, ERROR_MAX);
 

@@ -68,16 +68,20 @@ void store_list(Store *store, uint16_t domid);
 void store_check_domain(Store *store, uint16_t domid);
 
 /*
+ * What is written is for the guest whose node "vm" says vm (NULL: it has none). If the number is
+ * another guest's by then, nothing is written, and STORE_CHANGE_DEVICE is told.
+ *
  * Writes the node "state" if it says from; if it does not (any more), STORE_CHANGE_DEVICE is told.
  * Nodes that the toolstack has removed are not made again: it would never remove them.
  */
-void store_write_state(Store *store, const DeviceName *name, XenbusState from, XenbusState to);
+void store_write_state(Store *store, const DeviceName *name, const char *vm, XenbusState from,
+                       XenbusState to);
 
 /*
  * Writes the node "error", a sentence for people, which is cut if it is too long for a node, or
  * removes it if text is NULL. Not if the device is gone.
  */
-void store_write_error(Store *store, const DeviceName *name, const char *text);
+void store_write_error(Store *store, const DeviceName *name, const char *vm, const char *text);
 
 /* The device is history: what was to be written for it is not meant for one that comes after it. */
 void store_forget(Store *store, const DeviceName *name);

@@ -6,11 +6,13 @@
 #include "orchestrator/claim.h"
 
 void store_write_state(Store *store G_GNUC_UNUSED, const DeviceName *name G_GNUC_UNUSED,
-                       XenbusState from G_GNUC_UNUSED, XenbusState to G_GNUC_UNUSED)
+                       const char *vm G_GNUC_UNUSED, XenbusState from G_GNUC_UNUSED,
+                       XenbusState to G_GNUC_UNUSED)
 {
 }
 
-void store_write_error(Store *store, const DeviceName *name, const char *text)
+void store_write_error(Store *store, const DeviceName *name, const char *vm G_GNUC_UNUSED,
+                       const char *text)
 {
         g_free(store->errors[name->devid]);
         store->errors[name->devid] = g_strdup(text);
@@ -39,6 +41,11 @@ int claims_release(Claims *claims G_GNUC_UNUSED, uint16_t domid G_GNUC_UNUSED,
                    uint16_t server G_GNUC_UNUSED)
 {
         return 0;
+}
+
+void claims_drop(Claims *claims G_GNUC_UNUSED, uint16_t domid G_GNUC_UNUSED,
+                 uint64_t base G_GNUC_UNUSED, uint32_t known G_GNUC_UNUSED)
+{
 }
 
 Unit *unit_new(Units *units, const char *name, UnitHandler *handler G_GNUC_UNUSED,

@@ -12,6 +12,9 @@ void world_uuid(uint32_t number, char *ret_uuid, size_t size);
 /* Which device an instance's name is of; false for one that the world does not have. */
 bool world_find(const char *instance, unsigned int *ret_guest, unsigned int *ret_device);
 
+/* Whether Xen has the device's range in a server of the guest's. */
+bool world_has_server(unsigned int guest, unsigned int device);
+
 /* The instance in the name of a unit; it lives until the next call. */
 const char *world_instance(const char *unit);
 

@@ -31,6 +31,7 @@ typedef struct Task {
         DeviceName name;
         XenbusState from, to;
         bool error;
+        uint32_t guest; /* which of them it is written for; 0: none */
 
         /* What it has found, if it has looked. */
         bool looked, exists;
@@ -206,9 +207,21 @@ static bool may_answer(const Place *place)
                (!place->refused && clock_now_usec() >= place->asked_usec + PATIENCE_USEC);
 }
 
-void store_write_state(Store *store, const DeviceName *name, XenbusState from, XenbusState to)
+static uint32_t guest_of(const char *vm)
 {
-        const Task task = { .kind = TASK_STATE, .name = *name, .from = from, .to = to };
+        uint32_t number = 0;
+
+        if (vm)
+                sscanf(vm, "/vm/%8" SCNx32, &number);
+        return number;
+}
+
+void store_write_state(Store *store, const DeviceName *name, const char *vm, XenbusState from,
+                       XenbusState to)
+{
+        const Task task = {
+                .kind = TASK_STATE, .name = *name, .from = from, .to = to, .guest = guest_of(vm)
+        };
         unsigned int device;
         Guest *guest;
         const Place *place = task_place(&task, &guest, &device);
@@ -218,9 +231,11 @@ void store_write_state(Store *store, const DeviceName *name, XenbusState from, X
         task_push(store, task);
 }
 
-void store_write_error(Store *store, const DeviceName *name, const char *text)
+void store_write_error(Store *store, const DeviceName *name, const char *vm, const char *text)
 {
-        const Task task = { .kind = TASK_ERROR, .name = *name, .error = text != NULL };
+        const Task task = {
+                .kind = TASK_ERROR, .name = *name, .error = text != NULL, .guest = guest_of(vm)
+        };
         unsigned int device;
         Guest *guest;
 
@@ -306,11 +321,34 @@ static void list_tell(Store *store, const Task *task)
         store->ops->listed(store->userdata, task->name.domid, names, n);
 }
 
+/* Writes for the guest that it is meant for, if that one is still there. */
+static void task_write(Task *task, Guest *guest, unsigned int device)
+{
+        const unsigned int index = task->name.domid - FIRST_DOMID;
+        Place *place = &guest->places[device];
+
+        task->exists = task->guest == (guest->alive ? guest->number : 0) &&
+                       place->nodes.state != XENBUS_UNKNOWN;
+        if (task->kind == TASK_STATE)
+                task->exists = task->exists && place->nodes.state == task->from;
+        if (!task->exists ||
+            !world_acts(task->kind == TASK_STATE ? "state" : "error", index, device))
+                return;
+        if (task->kind == TASK_ERROR) {
+                place->nodes.error = task->error;
+                return;
+        }
+        if (task->to == XENBUS_INIT_WAIT && !world_has_server(index, device))
+                world_blame("state 2 before the claim of", index, device);
+        place->nodes.state = task->to;
+        world_event(index, device);
+}
+
 /* Takes what it finds, or changes what it is to change. */
 static void task_look(Task *task)
 {
         const bool is_of_device = task->kind != TASK_LIST && task->kind != TASK_DOMAIN;
-        unsigned int device, index = task->name.domid - FIRST_DOMID;
+        unsigned int device;
         Place *place = NULL;
         Guest *guest = NULL;
 
@@ -322,16 +360,8 @@ static void task_look(Task *task)
         task->number = guest->number;
         if (is_of_device)
                 task->nodes = place->nodes;
-        if (task->kind == TASK_STATE) {
-                task->exists = place->nodes.state == task->from;
-                if (!task->exists || !world_acts("state", index, device))
-                        return;
-                place->nodes.state = task->to;
-                world_event(index, device);
-        } else if (task->kind == TASK_ERROR && place->nodes.state != XENBUS_UNKNOWN &&
-                   world_acts("error", index, device)) {
-                place->nodes.error = task->error;
-        }
+        if (task->kind == TASK_STATE || task->kind == TASK_ERROR)
+                task_write(task, guest, device);
 }
 
 static void read_tell(Store *store, const Task *task)
@@ -342,9 +372,11 @@ static void read_tell(Store *store, const Task *task)
         Place *place;
 
         place = task_place(task, &guest, &device);
-        if (task->nodes.state == XENBUS_INITIALISING && place->told != XENBUS_INITIALISING)
+        if (task->nodes.state == XENBUS_INITIALISING &&
+            (place->told != XENBUS_INITIALISING || place->told_guest != task->number))
                 place->asked_usec = clock_now_usec();
         place->told = task->nodes.state;
+        place->told_guest = task->number;
         place->refused = place->refused && task->nodes.error;
         nodes_fill(task, device, &nodes);
         store->ops->nodes(store->userdata, &task->name, &nodes, task->exists);
@@ -369,10 +401,9 @@ static void task_tell(Store *store)
                 store->ops->domain(store->userdata, task.name.domid, task.exists);
                 break;
         case TASK_STATE:
-                if (!task.exists)
-                        store->ops->changed(store->userdata, STORE_CHANGE_DEVICE, &task.name);
-                break;
         case TASK_ERROR:
+                if (!task.exists && (task.kind == TASK_STATE || task.nodes.state))
+                        store->ops->changed(store->userdata, STORE_CHANGE_DEVICE, &task.name);
                 break;
         }
         if (store->n_tasks > 0 || !store->unsettled)

@@ -124,10 +124,12 @@ void world_blame(const char *what, unsigned int guest, unsigned int device)
 
 /* Xen */
 
-static bool has_server(const Guest *guest, unsigned int device)
+bool world_has_server(unsigned int guest, unsigned int device)
 {
         for (unsigned int i = 0; i < N_SERVERS; i++) {
-                if (guest->servers[i].exists && guest->servers[i].device == device)
+                const Server *server = &world.guests[guest].servers[i];
+
+                if (server->exists && server->device == device)
                         return true;
         }
         return false;
@@ -144,7 +146,7 @@ int claims_take(Claims *claims _unused_, uint16_t domid, uint64_t base, uint16_t
                 return -ESRCH;
         if (world.faults && world_chance(5))
                 return -EPERM;
-        if (has_server(guest, device))
+        if (world_has_server(index, device))
                 world_blame("two servers for", index, device);
         for (uint16_t i = 0; i < N_SERVERS; i++) {
                 if (guest->servers[i].exists)
@@ -389,7 +391,7 @@ bool world_is_clean(unsigned int guest, unsigned int device)
         const Place *place = &world.guests[guest].places[device];
 
         return !place->record && !place->intent && !place->dropin &&
-               !has_server(&world.guests[guest], device) &&
-               place->processes[0].phase == UNIT_DOWN && place->processes[1].phase == UNIT_DOWN &&
+               !world_has_server(guest, device) && place->processes[0].phase == UNIT_DOWN &&
+               place->processes[1].phase == UNIT_DOWN &&
                (place->nodes.state != XENBUS_CLOSING || !world.guests[guest].alive);
 }

@@ -41,6 +41,7 @@ typedef struct Process {
 typedef struct Place {
         Nodes nodes;
         XenbusState told;     /* what the orchestrator has last heard of the nodes' state */
+        uint32_t told_guest;  /* and whose they were */
         uint64_t asked_usec;  /* when it heard of XENBUS_INITIALISING */
         bool refused;         /* what it has last had to say is an error */
         Process processes[2]; /* backend and frontend */

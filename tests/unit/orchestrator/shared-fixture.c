@@ -12,13 +12,14 @@
 #include "tests/unit/orchestrator/folder.h"
 #include "tests/unit/orchestrator/plain-services.h"
 
-void store_write_state(Store *store, const DeviceName *name, XenbusState from G_GNUC_UNUSED,
-                       XenbusState to)
+void store_write_state(Store *store, const DeviceName *name, const char *vm G_GNUC_UNUSED,
+                       XenbusState from G_GNUC_UNUSED, XenbusState to)
 {
         store->states[name->devid] = to;
 }
 
-void store_write_error(Store *store, const DeviceName *name, const char *text)
+void store_write_error(Store *store, const DeviceName *name, const char *vm G_GNUC_UNUSED,
+                       const char *text)
 {
         g_free(store->errors[name->devid]);
         store->errors[name->devid] = g_strdup(text);
@@ -58,6 +59,16 @@ int claims_leave(Claims *claims, uint16_t domid, uint16_t server, uint64_t base)
         g_assert_true(claims->exists[server]);
         g_assert_true(g_hash_table_remove(claims->ranges[server], place(base)));
         return 0;
+}
+
+void claims_drop(Claims *claims, uint16_t domid, uint64_t base, uint32_t known)
+{
+        for (uint16_t server = 0; server < IOREQ_SERVERS_MAX; server++) {
+                if (claims->exists[server] &&
+                    g_hash_table_remove(claims->ranges[server], place(base)) &&
+                    !(known >> server & 1))
+                        claims_release(claims, domid, server);
+        }
 }
 
 int claims_release(Claims *claims, uint16_t domid, uint16_t server)

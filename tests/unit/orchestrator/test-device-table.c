@@ -20,6 +20,7 @@ struct Device {
         DeviceState state;
         Launch launch;
         bool is_there;
+        const char *vm;
 };
 
 static struct Device devices[N_GUESTS * N_DEVICES];
@@ -55,6 +56,11 @@ void device_read_counters(const Device *device G_GNUC_UNUSED, Counters *counters
         *counters = (Counters){ 0 };
 }
 
+void device_note_guest(Device *device, const char *vm)
+{
+        device->vm = vm;
+}
+
 static void on_visit(void *argument, const DeviceReport *report)
 {
         unsigned int *n = argument;
@@ -86,6 +92,20 @@ static void check_guest(const DeviceTable *table, uint16_t domid, unsigned int *
         }
         g_assert_cmpuint(device_table_servers(table, domid), ==, servers);
         g_assert_true(device_table_has_guest(table, domid) == present);
+}
+
+/* One guest's devices are told of it, and nobody else's. */
+static void check_vm(DeviceTable *table)
+{
+        static const char *const vms[] = { "/vm/one", "/vm/other", NULL };
+
+        for (uint16_t domid = 0; domid < N_GUESTS; domid++)
+                device_table_note_guest(table, domid, vms[domid]);
+        for (size_t i = 0; i < G_N_ELEMENTS(devices); i++) {
+                g_assert_true(devices[i].vm ==
+                              (devices[i].is_there ? vms[devices[i].name.domid] : NULL));
+                devices[i].vm = NULL;
+        }
 }
 
 static void check_table(const DeviceTable *table)
@@ -164,6 +184,7 @@ static void test_random(void)
                 step(table, chance);
                 check_table(table);
                 check_iteration(table);
+                check_vm(table);
         }
         device_table_free(table);
 }

@@ -73,9 +73,6 @@ static void guest_change(unsigned int index)
         Guest *guest = &world.guests[index];
 
         if (!guest->alive) {
-                /* The number is used again at once, but not before its end could be known. */
-                if (!world_store_is_quiet())
-                        return;
                 for (unsigned int device = 0; device < N_DEVICES; device++) {
                         if (guest->places[device].nodes.state != XENBUS_UNKNOWN)
                                 nodes_remove(index, device);
