@@ -317,8 +317,13 @@ static void device_read_nodes(Device *device, const NodeSet *nodes)
                 device_refuse(device, "state: the node is missing, or not a state of xenbus");
                 return;
         }
-        if (device->xenbus == XENBUS_INITIALISING && before != XENBUS_INITIALISING)
+        if (device->xenbus == XENBUS_INITIALISING && before != XENBUS_INITIALISING) {
                 device->asked_usec = clock_now_usec();
+                /* Nodes made anew under the same name are seen now, not when the first ones were.
+                 */
+                if (device->introduced)
+                        device->seen_usec = device->asked_usec;
+        }
         /* The toolstack waits for an answer to these whatever the other nodes say. */
         if (device->xenbus == XENBUS_CLOSING || device->xenbus == XENBUS_CLOSED) {
                 device->wish = device->xenbus == XENBUS_CLOSING ? WISH_CLOSE : WISH_CLOSED;

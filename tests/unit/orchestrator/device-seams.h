@@ -27,6 +27,9 @@ struct Units {
         GPtrArray *list;
 };
 
+/* What claims_take() returns. */
+extern int claims_take_result;
+
 void unit_end(Unit *unit);
 
 /* For the list's elements. */

@@ -11,8 +11,10 @@
 #include <string.h>
 
 #include "common/macros.h"
+#include "orchestrator/clock.h"
 #include "orchestrator/device.h"
 #include "orchestrator/paths.h"
+#include "orchestrator/run-state.h"
 #include "tests/unit/orchestrator/device-seams.h"
 #include "tests/unit/orchestrator/folder.h"
 #include "tests/unit/orchestrator/plain-services.h"
@@ -54,8 +56,11 @@ static void reload(Fixture *fixture)
                 device_retry(fixture->devices[i]);
 }
 
+#define VM   "/vm/8a5d2f0e-7d11-4f6e-9a55-0123456789ab"
+#define NEXT "/vm/8a5d2f0e-7d11-4f6e-9a55-0123456789ac"
+
 /* Its nodes are read. */
-static void device_show(Device *device, uint32_t devid, const char *type)
+static void device_show_of(Device *device, const char *vm, uint32_t devid, const char *type)
 {
         g_autofree char *base = g_strdup_printf("%#x", 0x2000000 + devid * 0x200);
         const NodeSet nodes = { .values = {
@@ -65,13 +70,17 @@ static void device_show(Device *device, uint32_t devid, const char *type)
                                         [NODE_IRQ] = (char *)"33",
                                         [NODE_TRANSPORT] = (char *)"mmio",
                                         [NODE_TYPE] = (char *)type,
-                                        [NODE_DOMAIN_VM] =
-                                                (char *)"/vm/8a5d2f0e-7d11-4f6e-9a55-0123456789ab",
+                                        [NODE_DOMAIN_VM] = (char *)vm,
                                         [NODE_DOMAIN_NAME] = (char *)"g",
                                         [NODE_DOMAIN_MEMORY] = (char *)"262144",
                                 } };
 
         device_update(device, &nodes, true);
+}
+
+static void device_show(Device *device, uint32_t devid, const char *type)
+{
+        device_show_of(device, VM, devid, type);
 }
 
 static Device *device_make(Fixture *fixture, uint32_t devid, const char *type)
@@ -352,6 +361,31 @@ static void test_restart(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpstr(report.problem, ==, NULL);
 }
 
+/*
+ * A guest that was gone when it was to be claimed: the next one with its number does not wait for
+ * that, nor was it seen as early.
+ */
+static void test_next_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        const uint64_t minute = 60 * USEC_PER_SEC;
+        const DeviceName name = { 5, DEVICE_KIND_VIRTIO, 0 };
+        Device *device = device_new(&fixture->services, &name, clock_now_usec() - 10 * minute);
+        const uint64_t sum = fixture->claim_times.sum_usec;
+
+        /* The fixture has one of that name. */
+        run_state_remove(fixture->services.rundir, "5-virtio-0");
+        claims_take_result = -ESRCH;
+        device_show(device, 0, "virtio,device1");
+        claims_take_result = 0;
+        g_assert_cmpint(device_state(device), ==, DEVICE_FAILED);
+
+        device_show_of(device, NEXT, 0, "virtio,device1");
+        g_assert_cmpint(device_state(device), ==, DEVICE_CLAIMED);
+        g_assert_cmpuint(fixture->claim_times.sum_usec - sum, <, minute);
+        g_assert_true(launch_has(fixture, "5-virtio-0", strrchr(NEXT, '/') + 1));
+        device_free(device);
+}
+
 #define ADD(path, function, guest)                                                                 \
         g_test_add(path, Fixture, guest, fixture_set_up, function, fixture_tear_down)
 
@@ -364,6 +398,7 @@ int main(int argc, char **argv)
         ADD("/device/restart", test_restart, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
         ADD("/device/outdated", test_outdated, "[net]\nmac=02:00:00:00:00:01\n");
         ADD("/device/budget", test_budget, "[net]\nmac=02:00:00:00:00:01\n[fs]\ndir=/srv\n");
+        ADD("/device/next-guest", test_next_guest, "[net]\nmac=02:00:00:00:00:01\n");
         ADD("/device/mended", test_mended, "[net]\nmac=none\n");
         return g_test_run();
 }
