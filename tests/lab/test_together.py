@@ -100,7 +100,7 @@ def test_together(dom0, figures):
     guest.create()
     guest.wait_for("guest: all devices are there")
     folder = f"/run/xen-virtio/{guest.created}-virtio-{PAGES.index('vsock')}"
-    # The backend does not tell that the guest has half closed its connection.
+    # It counts, as nobody may tell it that the guest has half closed its connection.
     dom0.check(f"systemd-run -q -u lab-vsock socat UNIX-LISTEN:{folder}/vsock_{VSOCK_PORT},fork,"
                f"mode=0666 'EXEC:head -c {SIZE}'")
     dom0.wait(f"[ -S {folder}/vsock_{VSOCK_PORT} ] && touch /srv/guest1/begin")

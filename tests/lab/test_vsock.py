@@ -11,7 +11,7 @@ from labkit.ui import Console, check
 from lab import examples
 
 HERE = Path(__file__).resolve().parent
-SIZE = 2 << 20
+SIZE = 256 << 10
 CID, LISTENS, CONNECTS = 77, 1024, 2000
 # Debian 13 has none, but that of a newer suite runs there.
 VERSION = "0.3.0-2"
