@@ -8,6 +8,7 @@ import pytest
 from sim.backend import ScriptedBackend, StorageDaemon, Virtiofsd
 from sim.frontend import Frontend
 from sim.guest import Disk
+from sim.host import Host
 from sim.memory import MIB
 from sim.reference import ReferenceBackend
 from sim.xen import BASE, IRQ, Xen
@@ -124,3 +125,18 @@ def make_machine(build, tmp_path):
 def machine(make_machine):
     """A small machine with one vCPU."""
     return make_machine()
+
+
+@pytest.fixture
+def stopped_host(build, tmp_path):
+    """A host whose daemon is not started."""
+    host = Host(build, tmp_path)
+    yield host
+    host.stop()
+
+
+@pytest.fixture
+def host(stopped_host):
+    """A host whose daemon is ready."""
+    stopped_host.start().wait_ready()
+    return stopped_host

@@ -1,9 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The end of a program that a test runs."""
+"""A program that a test runs: what it uses, and its end."""
 
 import subprocess
 
 from sim.xen import DEADLINE
+
+
+def status_number(pid, field):
+    """A number in /proc/PID/status: the one of the first line that begins so."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field))
+
+
+def cpu_ticks(pid):
+    """The processor time that it has used."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
 
 
 def kill(process):

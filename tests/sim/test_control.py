@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from sim.process import status_number
 from sim.test_ctl import DISK, NOBODY, WAIT, Daemon, settle
 
 MIB = 1 << 20
@@ -81,8 +82,7 @@ def hung_up(client):
 
 
 def resident_kib(daemon):
-    with open(f"/proc/{daemon._process.pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    return status_number(daemon._process.pid, "VmRSS")
 
 
 def test_everybody_may_look(daemon):

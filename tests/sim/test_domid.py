@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from sim.host import INIT_WAIT, Host, wait
+from sim.host import INIT_WAIT, wait
 from sim.xenstore import program as xenstored
 
 TRIALS = 1000 if os.environ.get("XEN_VIRTIO_LONG") else 30
@@ -16,15 +16,6 @@ pytestmark = [
     pytest.mark.skipif(not xenstored(), reason="needs xenstored"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
 ]
-
-
-@pytest.fixture
-def host(build, tmp_path):
-    """A host whose daemon runs."""
-    host = Host(build, tmp_path)
-    host.start().wait_ready()
-    yield host
-    host.stop()
 
 
 def is_seen(_host, guest):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sim.host import BASE, Host, wait
+from sim.host import BASE, wait
 from sim.xenstore import program
 
 pytestmark = [
@@ -34,15 +34,13 @@ BAD = [
 
 
 @pytest.fixture
-def host(build, tmp_path):
+def host(stopped_host):
     """A host that serves one device, which must not notice anything."""
-    host = Host(build, tmp_path)
+    host = stopped_host
     host.start().wait_ready()
-    guest = host.guest(5, 1)
+    host.good = host.guest(5, 1)
     wait(lambda: host.serves("5-virtio-0"))
-    host.good = guest
-    yield host
-    host.stop()
+    return host
 
 
 def lines(host):

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from sim.host import INIT_WAIT, Host, wait
+from sim.host import INIT_WAIT, wait
+from sim.process import cpu_ticks, status_number
 from sim.xenstore import program as xenstored
 
 WRITES = 1_000_000 if os.environ.get("XEN_VIRTIO_LONG") else 5000
@@ -19,45 +20,25 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def host(build, tmp_path):
-    """A host whose daemon serves a guest's device."""
-    host = Host(build, tmp_path)
-    host.start().wait_ready()
-    yield host
-    host.stop()
-
-
-def status(process, name):
-    """A number in what proc(5) has in status."""
-    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(name))
-
-
-def cpu_ticks(process):
-    """The processor time that it has used."""
-    with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
-        return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
-
-
 def test_flood_of_writes(host, record_property):
     """The daemon is not even woken, and what the toolstack wants meanwhile is done."""
     guest = host.guest(5, 1)
     wait(lambda: guest.state(0) == str(INIT_WAIT) and host.serves("5-virtio-0"))
-    daemon, toolstack = host.daemon.process, host.toolstack
+    daemon, toolstack = host.daemon.process.pid, host.toolstack
     nodes = [f"{guest.home}/data/flood", f"{guest.home}/device/virtio/0/state",
              f"{guest.home}/device/virtio/0/flood", f"{guest.home}/memory/flood"]
     toolstack.write(dict.fromkeys(nodes, 0))
-    before = {name: status(daemon, name) for name in ("RssAnon", "voluntary")}
+    before = {name: status_number(daemon, name) for name in ("RssAnon", "voluntary")}
     ticks = cpu_ticks(daemon)
 
     for number in range(WRITES):
         toolstack.write_one(nodes[number % len(nodes)], number)
-    assert status(daemon, "voluntary") - before["voluntary"] <= WAKE_UPS_MAX
-    assert status(daemon, "RssAnon") - before["RssAnon"] <= RSS_MAX_KIB
+    wake_ups = status_number(daemon, "voluntary") - before["voluntary"]
+    assert wake_ups <= WAKE_UPS_MAX
+    assert status_number(daemon, "RssAnon") - before["RssAnon"] <= RSS_MAX_KIB
     record_property("figure", f"{WRITES} writes: {cpu_ticks(daemon) - ticks} ticks of CPU, "
-                              f"{status(daemon, 'voluntary') - before['voluntary']} wake-ups")
-    quiet = status(daemon, "voluntary")
+                              f"{wake_ups} wake-ups")
+    quiet = status_number(daemon, "voluntary")
     guest.add(1)
     wait(lambda: guest.state(1) == str(INIT_WAIT))
-    assert status(daemon, "voluntary") > quiet
+    assert status_number(daemon, "voluntary") > quiet

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from sim.host import Host, wait
+from sim.host import wait
 from sim.xenstore import program
 
 pytestmark = [
@@ -20,11 +20,9 @@ SMALL = 'mkdir -p /run/xen-virtio; mount -t tmpfs -o nr_inodes=8 none /run/xen-v
 
 
 @pytest.fixture
-def host(build, tmp_path):
+def host(stopped_host):
     """A host whose daemon is not started."""
-    host = Host(build, tmp_path)
-    yield host
-    host.stop()
+    return stopped_host
 
 
 class Journal:

@@ -14,6 +14,7 @@ import pytest
 
 from sim import backend as vhost
 from sim.guest import INTERRUPT_STATUS
+from sim.process import status_number
 from sim.test_resume import RUNNING, wait_connection
 from sim.xen import DEADLINE
 
@@ -63,8 +64,7 @@ class HangingBackend:
 
 def sleeps(process):
     """How often it has waited for something so far."""
-    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("voluntary"))
+    return status_number(process.pid, "voluntary")
 
 
 def times_of(driver):

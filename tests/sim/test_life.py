@@ -12,6 +12,7 @@ import pytest
 from sim.conftest import INSTANCE, LAUNCH
 from sim.guest import DEVICE_ID, NEEDS_RESET, QUEUE_NOTIFY, SECTOR, STATUS
 from sim.memory import MIB
+from sim.process import status_number
 from sim.xen import INPROCESS, INVALIDATE, NONE, READY
 
 EX_TEMPFAIL, EX_CONFIG = 75, 78
@@ -212,8 +213,7 @@ def test_is_small(machine):
     machine.storage_daemon(machine.image(MIB))
     frontend = machine.frontend().wait_ready()
     machine.disk().start().read_sectors(0, 1)
-    with open(f"/proc/{frontend.pid}/status", encoding="ascii") as status:
-        resident = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+    resident = status_number(frontend.pid, "RssAnon")
     assert resident <= 1024, f"{resident} KiB of its own"
 
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from sim.host import Host, wait
+from sim.host import wait
+from sim.process import cpu_ticks
 from sim.test_scale import PER_GUEST, populate, slack
 from sim.xenstore import program
 
@@ -21,21 +22,18 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture
-def host(build, tmp_path):
+def host(stopped_host):
     """A host whose daemon is ready, with one device that nothing is wrong with."""
-    host = Host(build, tmp_path)
+    host = stopped_host
     host.start().wait_ready()
     host.guest(5, 1)
     wait(lambda: host.serves("5-virtio-0"))
-    yield host
-    host.stop()
+    return host
 
 
 def cpu_seconds(host):
     """What the daemon has used."""
-    with open(f"/proc/{host.daemon.process.pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return cpu_ticks(host.daemon.process.pid) / TICKS
 
 
 def starts(host):

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from sim.host import CLOSED, INIT_WAIT, Host, wait
+from sim.host import CLOSED, INIT_WAIT, wait
+from sim.process import status_number
 from sim.xenstore import program
 
 pytestmark = [
@@ -29,11 +30,9 @@ def slack():
 
 
 @pytest.fixture
-def host(build, tmp_path):
+def host(stopped_host):
     """A host whose daemon is not started."""
-    host = Host(build, tmp_path)
-    yield host
-    host.stop()
+    return stopped_host
 
 
 def populate(host, n_devices, more=()):
@@ -156,8 +155,7 @@ def test_instructions(host, tmp_path, record_property):
 
 def rss_kib(pid):
     """What a process has in memory."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1])
+    return status_number(pid, "VmRSS")
 
 
 def pid_of(host):
@@ -167,8 +165,7 @@ def pid_of(host):
 
 def wakeups(pid):
     """How often it has slept and gone on."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read(), re.M)[1])
+    return status_number(pid, "voluntary_ctxt_switches")
 
 
 def test_idle(host, record_property):

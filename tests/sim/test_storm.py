@@ -10,6 +10,7 @@ import pytest
 from sim.guest import (ACKNOWLEDGE, DEVICE_ID, DRIVER, DRIVER_FEATURES, DRIVER_FEATURES_SEL,
                        DRIVER_OK, FEATURES_OK, QUEUE_NOTIFY, SECTOR, STATUS)
 from sim.memory import MIB
+from sim.process import status_number
 from sim.test_counters import wait_counters
 from sim.test_life import kinds_of_descriptors
 
@@ -30,8 +31,7 @@ def start_shortly(disk):
 
 def resident_kib(frontend):
     """The memory that is the frontend's own."""
-    with open(f"/proc/{frontend.pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+    return status_number(frontend.pid, "RssAnon")
 
 
 def messages(backend):
