@@ -82,7 +82,7 @@ def test_lines_that_are_not_logged(machine):
     for _ in range(15):
         disk.start()
         disk.reset()
-    assert counters(machine)[4] > 0
+    wait_counters(machine, lambda *numbers: numbers[4] > 0)
 
 
 def test_the_next_frontend_goes_on(machine):
@@ -132,4 +132,4 @@ def test_devices_of_one_process_are_counted_apart(guest):
     guest.relist(first, second)
     second.wait_status("ready\n")
     second.disk().read(STATUS)
-    wait_counters(second, lambda requests, *_: requests == before[0] + 1)
+    wait_counters(second, lambda requests, *_: requests > before[0])
