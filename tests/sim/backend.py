@@ -215,8 +215,8 @@ class ScriptedBackend:
     misbehave: {request number: function(connection, message, reply)} replaces the sending of that
     reply; requests without a reply can only be met with a Hangup by answer_hook. It holds for the
     first `times` connections. cuts: for each connection to come, after how many bytes (sent,
-    received) it ends, or None. like: another backend, whose features it has: a frontend that is
-    waiting connects before a test can set them.
+    received) it ends, or None. Others, as `features`, replace what the class has: a frontend that
+    is waiting connects before a test can set them.
     """
 
     features = VIRTIO_F_VERSION_1 | PROTOCOL_FEATURES_BIT | 1 << 9  # VIRTIO_BLK_F_FLUSH
@@ -225,10 +225,11 @@ class ScriptedBackend:
     config = struct.pack("<Q", 2048)
 
     def __init__(self, socket_path, misbehave=None, times=1, listen=socket.socket.listen,
-                 like=None):
+                 **attributes):
         self.path = socket_path
-        if like:
-            self.features, self.protocol_features = like.features, like.protocol_features
+        for name, value in attributes.items():
+            assert hasattr(type(self), name), name
+            setattr(self, name, value)
         self.connections = []
         self.misbehave = misbehave or {}
         self.times = times
@@ -246,6 +247,11 @@ class ScriptedBackend:
     def connection(self):
         """The latest connection."""
         return self.connections[-1]
+
+    @property
+    def offer(self):
+        """What it offers, for another one to offer the same."""
+        return {"features": self.features, "protocol_features": self.protocol_features}
 
     def _accept(self):
         while True:

@@ -204,7 +204,7 @@ def test_queue_reset_while_the_backend_is_away(queues, how):
     queues.backend.wait_for(lambda: queues.backend.connection.closed, "end")
     queues.driver.vcpu.begin(register, value=value)
     assert_waits(queues.driver)
-    queues.scripted_backend(like=queues.backend)
+    queues.scripted_backend(**queues.backend.offer)
     queues.driver.vcpu.finish(timeout=SOON)
     assert queues.driver.read(QUEUE_READY) == 0
     assert queues.driver.status == RUNNING
@@ -259,7 +259,7 @@ def test_a_new_ring_has_no_requests(queues, away):
         backend.wait_for(lambda: backend.connection.closed, "end")
     driver.add_ring(1)
     if away:
-        backend = queues.scripted_backend(like=queues.backend)
+        backend = queues.scripted_backend(**queues.backend.offer)
         backend.wait_for(lambda: backend.connections and
                          backend.connection.requests().count(SET_VRING_ENABLE) == 2, "rings")
     bases = [message.state for message in backend.connection.messages

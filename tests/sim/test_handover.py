@@ -191,7 +191,7 @@ def test_resets_while_nobody_is_there(scripted):
     scripted.driver.vcpu.finish()
     scripted.driver.add_ring(1)
     scripted.backend = scripted.scripted_backend(misbehave={GET_VRING_BASE: at([7, 9])},
-                                                 times=1 << 30, like=scripted.backend)
+                                                 times=1 << 30, **scripted.backend.offer)
     scripted.backend.wait_request(SET_VRING_ENABLE)
     assert bases(scripted) == [(0, 7), (1, 0)]
     leave(scripted)

@@ -109,7 +109,7 @@ def test_half_a_device(host):
     guest.add(0, base=None)
     guest.add(1)
     serve(host, "5-virtio-1")
-    assert guest.error(0) == "base: the node is missing"
+    wait(lambda: guest.error(0) == "base: the node is missing")
     assert len(guest.servers()) == 1
     guest.add(0)
     serve(host, "5-virtio-0", "5-virtio-1")

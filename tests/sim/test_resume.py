@@ -198,15 +198,6 @@ def test_a_backend_that_cuts_the_area(tracker):
 
 # Backends that come back as something else.
 
-def restart(machine, **attributes):
-    """Another backend in the place of the first."""
-    machine.backend.kill()
-    backend = machine.scripted_backend()
-    for name, value in attributes.items():
-        setattr(backend, name, value)
-    return backend
-
-
 def test_a_backend_that_does_not_track_requests(machine):
     """Where it stopped cannot be known: the driver has to reset, and can."""
     backend = machine.scripted_backend()
@@ -237,7 +228,8 @@ def test_a_queue_that_was_made_later_is_begun(machine):
                                         {"protocol_features": 1 << 0 | 1 << 3 | 1 << 9}],
                          ids=["fewer-queues", "fewer-features", "no-tracking"])
 def test_a_backend_that_can_do_less(tracker, attributes):
-    restart(tracker, **{"protocol_features": tracker.backend.protocol_features} | attributes)
+    tracker.backend.kill()
+    tracker.scripted_backend(**tracker.backend.offer | attributes)
     tracker.xen.wait_for(lambda: tracker.xen.interrupts > 0, "interrupt")
     assert tracker.driver.status & NEEDS_RESET
     assert tracker.driver.start().status == RUNNING
