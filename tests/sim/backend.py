@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from sim import process
+from sim.slack import has_passed
 from sim.xen import DEADLINE
 
 GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE = 1, 2, 3, 5
@@ -40,10 +41,10 @@ class Program:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log)
-        end = time.monotonic() + DEADLINE
+        start = time.monotonic()
         while not os.path.exists(socket_path):
             assert self.process.poll() is None, f"{command[0]} failed: see {self.log_path}"
-            assert time.monotonic() < end, f"{command[0]} does not listen"
+            assert not has_passed(start, DEADLINE), f"{command[0]} does not listen"
             time.sleep(0.01)
 
     def kill(self):
@@ -126,8 +127,8 @@ class Connection:
         try:
             while True:
                 message = self._receive()
-                self.messages.append(message)
                 self._note(message)
+                self.messages.append(message)  # which tests wait for
                 answer = self.backend.answer(message)
                 if answer is not None:
                     reply = Message(message.request, VERSION | REPLY, answer)
@@ -302,9 +303,9 @@ class ScriptedBackend:
 
     def wait_for(self, condition, what, timeout=DEADLINE):
         """Waits until condition() is true."""
-        end = time.monotonic() + timeout
+        start = time.monotonic()
         while not condition():
-            assert time.monotonic() < end, f"no {what} within {timeout} s"
+            assert not has_passed(start, timeout), f"no {what} within {timeout} s"
             time.sleep(0.005)
 
     def wait_request(self, request, timeout=DEADLINE):
@@ -325,9 +326,11 @@ class ScriptedBackend:
     def stop(self):
         """Ends it, unless it has been ended."""
         self.stop_listening()
-        for connection in self.connections:
-            connection.close()
-        self._thread.join(DEADLINE)
+        start = time.monotonic()
+        while self._thread.is_alive() and not has_passed(start, DEADLINE):
+            for connection in self.connections:  # one may just have been accepted
+                connection.close()
+            self._thread.join(0.1)
         for connection in self.connections:
             connection.release()
         for area in self.areas:

@@ -2,11 +2,13 @@
 """A frontend made of Python, for what the reference backend can do and no guest can ask for."""
 
 import array
+import errno
 import mmap
 import os
 import select
 import socket
 import struct
+import time
 from types import SimpleNamespace
 
 from sim.backend import (GET_FEATURES, GET_PROTOCOL_FEATURES, GET_VRING_BASE, HEADER, NEED_REPLY,
@@ -14,6 +16,7 @@ from sim.backend import (GET_FEATURES, GET_PROTOCOL_FEATURES, GET_VRING_BASE, HE
                          SET_PROTOCOL_FEATURES, SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_CALL,
                          SET_VRING_ENABLE, SET_VRING_KICK, SET_VRING_NUM, VERSION)
 from sim.rings import PackedRing, RingDriver, SplitRing
+from sim.slack import has_passed, slack
 from sim.xen import DEADLINE
 
 GET_INFLIGHT_FD, SET_INFLIGHT_FD, RESET_DEVICE = 31, 32, 34
@@ -25,13 +28,22 @@ PROTOCOL_FEATURES = 1 << 30
 PACKED_NEW = 0x80008000  # both wrap counters are 1
 
 
+def connect_to(path):
+    """A socket that is connected to who listens there, or is about to."""
+    sock, start = socket.socket(socket.AF_UNIX), time.monotonic()
+    while sock.connect_ex(path) == errno.ECONNREFUSED:
+        assert not has_passed(start, DEADLINE), "nobody listens"
+        time.sleep(0.002)
+    return sock
+
+
 class Client:
     """One connection to a backend."""
 
     def __init__(self, sock, memory):
         self.memory = memory
         self.socket = sock
-        self.socket.settimeout(DEADLINE)
+        self.socket.settimeout(DEADLINE * slack())
         self.acks = 0
         self.kicks, self.calls = {}, {}
         self.channel = None
@@ -78,7 +90,7 @@ class Client:
         self.tell(SET_OWNER)
         if protocol & F_BACKEND_REQ:
             self.channel, other = socket.socketpair()
-            self.channel.settimeout(DEADLINE)
+            self.channel.settimeout(DEADLINE * slack())
             self.tell(SET_BACKEND_REQ_FD, fds=[other.fileno()])
             other.close()
         self.tell(SET_FEATURES, features | PROTOCOL_FEATURES)
@@ -147,7 +159,7 @@ class DirectDriver(RingDriver):
 
     def next_interrupt(self, timeout=DEADLINE):
         """Waits for a call."""
-        ready, _, _ = select.select(list(self.client.calls.values()), [], [], timeout)
+        ready, _, _ = select.select(list(self.client.calls.values()), [], [], timeout * slack())
         assert ready, "no interrupt"
         for fd in ready:
             os.eventfd_read(fd)

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 from sim import process
+from sim.slack import has_passed, slack
 from sim.xen import DEADLINE
 
 # A sanitizer's report ends the program with a status that nothing else uses.
@@ -74,12 +75,13 @@ class Frontend:
 
     def wait_ready(self, timeout=DEADLINE):
         """Waits until it says READY=1. Returns itself."""
-        assert self.is_ready(timeout), f"the frontend is not ready after {timeout} s:\n{self.log}"
+        assert self.is_ready(timeout * slack()), \
+            f"the frontend is not ready after {timeout} s:\n{self.log}"
         return self
 
     def wait_exit(self, expected, timeout=DEADLINE):
         """Waits until it ends by itself, with the exit status that is expected."""
-        status = self.process.wait(timeout)
+        status = self.process.wait(timeout * slack())
         assert status == expected, f"frontend ends with {status}:\n{self.log}"
         self._good_ends.add(status)
 
@@ -101,7 +103,11 @@ class Frontend:
     def descriptors(self):
         """What it has open: a name for each descriptor."""
         folder = f"/proc/{self.pid}/fd"
-        return {fd: os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)}
+        names = {}
+        for fd in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                names[fd] = os.readlink(f"{folder}/{fd}")
+        return names
 
     def _stat(self):
         """What proc(5) has in stat, from the state on."""
@@ -109,15 +115,19 @@ class Frontend:
             return stat.read().rsplit(")", 1)[1].split()
 
     def _wait_state(self, state):
-        end = time.monotonic() + DEADLINE
+        start = time.monotonic()
         while self._stat()[0] != state:
-            assert time.monotonic() < end, f"the frontend is never in state {state}"
+            assert not has_passed(start, DEADLINE), f"the frontend is never in state {state}"
             time.sleep(0.001)
+
+    def wait_asleep(self):
+        """Waits until it has nothing to do."""
+        self._wait_state("S")
 
     def pause(self):
         """Stops it while it has nothing to do, so that it finds at once what happens until it is
         resumed."""
-        self._wait_state("S")
+        self.wait_asleep()
         self.process.send_signal(signal.SIGSTOP)
         self._wait_state("T")
 

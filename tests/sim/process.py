@@ -3,6 +3,7 @@
 
 import subprocess
 
+from sim.slack import slack
 from sim.xen import DEADLINE
 
 
@@ -21,7 +22,7 @@ def cpu_ticks(pid):
 def kill(process):
     """Ends it as a crash would."""
     process.kill()
-    process.wait(DEADLINE)
+    process.wait(DEADLINE * slack())
 
 
 def end(process):
@@ -29,7 +30,7 @@ def end(process):
     if process.returncode is None:
         process.terminate()
     try:
-        return process.wait(DEADLINE)
+        return process.wait(DEADLINE * slack())
     except subprocess.TimeoutExpired:
         kill(process)
         return "SIGTERM ignored"

@@ -9,6 +9,7 @@ import time
 
 from sim import process
 from sim.frontend import SANITIZERS
+from sim.slack import has_passed, slack
 from sim.xen import DEADLINE
 
 ILLEGAL_STATUS = 3
@@ -26,10 +27,10 @@ class ReferenceBackend:
             self.process = subprocess.Popen(
                 [program, f"--socket-path={socket_path}", f"--report={self._report}", *options],
                 env=os.environ | SANITIZERS, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + DEADLINE
+        start = time.monotonic()
         while not os.path.exists(socket_path):
             assert self.process.poll() is None, f"the backend does not start: {self.log}"
-            assert time.monotonic() < end, "the backend does not listen"
+            assert not has_passed(start, DEADLINE), "the backend does not listen"
             time.sleep(0.002)
 
     @property
@@ -67,7 +68,7 @@ class ReferenceBackend:
 
     def wait_exit(self, expected, timeout=DEADLINE):
         """Waits until it ends by itself, with the exit status that is expected."""
-        assert self.process.wait(timeout) == expected, self.log
+        assert self.process.wait(timeout * slack()) == expected, self.log
         self._expected = expected
 
     def kill(self):

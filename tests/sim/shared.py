@@ -11,6 +11,7 @@ from sim.frontend import SANITIZERS, Frontend
 from sim.guest import Disk
 from sim.memory import MIB
 from sim.reference import ReferenceBackend
+from sim.slack import slack
 from sim.xen import BASE, DEADLINE, IRQ, RANGE_SIZE, Xen
 
 INSTANCE = "5-shared"
@@ -124,7 +125,8 @@ class Guest:
         result = subprocess.run(
             [self.program, "--reload", "--run-directory", self.directory, instance],
             env={"PATH": os.environ["PATH"]} | SANITIZERS, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=3 * DEADLINE)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=3 * DEADLINE * slack())
         assert result.returncode == expected, result.stdout
         if self.process:
             self.process.take_notices()

@@ -14,10 +14,12 @@ from sim.backend import F_CONFIG, F_MQ, F_REPLY_ACK, GET_CONFIG, SET_FEATURES
 from sim.client import (ADD_MEM_REG, BACKEND_CONFIG_CHANGE, F_BACKEND_REQ, F_INFLIGHT, F_RESET,
                         F_SEND_FD, F_SLOTS, F_STATUS, F_XEN_MMAP, GET_INFLIGHT_FD,
                         GET_MAX_MEM_SLOTS, GET_STATUS, PROTOCOL_FEATURES, REM_MEM_REG, RESET_DEVICE,
-                        SET_INFLIGHT_FD, SET_STATUS, Client, DirectDriver, inflight_is_empty)
+                        SET_INFLIGHT_FD, SET_STATUS, Client, DirectDriver, connect_to,
+                        inflight_is_empty)
 from sim.guest import SECTOR, VERSION_1
 from sim.memory import MIB, PAGE
 from sim.rings import EVENT_IDX, INDIRECT_DESC, RING_PACKED
+from sim.slack import slack
 from sim.xen import DEADLINE
 
 USUAL = F_MQ | F_REPLY_ACK | F_CONFIG
@@ -30,9 +32,7 @@ def clients(machine):
     made = []
 
     def connect(features, protocol=USUAL):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(machine.socket)
-        made.append(Client(sock, machine.xen.memory))
+        made.append(Client(connect_to(machine.socket), machine.xen.memory))
         made[-1].negotiate(features, protocol)
         return made[-1]
 
@@ -116,7 +116,9 @@ def test_kill_loses_nothing(machine, clients, seed):
     ring = driver.rings[0]
     inflight = struct.pack("<QQHHI", 0, 0, 1, RING_SIZE, 0)
     fd, sent = None, 0
-    for _ in range(12):
+    kills = 0
+    while kills < 12 or sent <= 12:
+        assert kills < 100, "nothing is served"
         backend = machine.reference_backend(*options)
         driver.client = client = clients(features, USUAL | F_INFLIGHT)
         client.set_memory()
@@ -124,7 +126,8 @@ def test_kill_loses_nothing(machine, clients, seed):
             inflight, (fd,) = client.ask(GET_INFLIGHT_FD, inflight)
         client.tell(SET_INFLIGHT_FD, inflight, [fd])
         client.start(0, ring, base=0)  # what it says is of no importance
-        end = time.monotonic() + dice.uniform(0.003, 0.012)
+        # A busy machine's backend may get nowhere in that time.
+        end = time.monotonic() + dice.uniform(0.003, 0.012) * (1 + kills // 12)
         while time.monotonic() < end:
             while ring.is_used:
                 driver.take()
@@ -132,13 +135,13 @@ def test_kill_loses_nothing(machine, clients, seed):
                 driver.submit(dice.randbytes(64))
                 sent += 1
         backend.kill()
+        kills += 1
     machine.reference_backend("--type=loopback")
     driver.client = client = clients(features, USUAL | F_INFLIGHT)
     client.set_memory()
     client.tell(SET_INFLIGHT_FD, inflight, [fd])
     client.start(0, ring, base=0)
     driver.drain()
-    assert sent > 12
     assert inflight_is_empty(fd, RING_SIZE)
     os.close(fd)
 
@@ -202,7 +205,7 @@ def test_answers_on_the_channel_are_judged(machine, clients, value, flags, reaso
     backend.refresh()
     request, _ = client.next_request()
     client.channel.sendall(struct.pack("<IIIQ", request, flags, 8, value))
-    backend.process.wait(DEADLINE)
+    backend.process.wait(DEADLINE * slack())
     (line,) = backend.take_illegal()
     assert reason in line
 
@@ -218,7 +221,7 @@ def test_a_socket_that_is_handed_over(machine, build):
         client = Client(ours, machine.xen.memory)
         client.negotiate(VERSION_1, USUAL)
         client.close()
-        assert process.wait(DEADLINE) == 0
+        assert process.wait(DEADLINE * slack()) == 0
 
 
 def test_the_driver_may_be_wrong(machine, clients):

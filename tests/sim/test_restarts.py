@@ -8,7 +8,8 @@ import pytest
 
 from sim.host import wait
 from sim.process import cpu_ticks
-from sim.test_scale import PER_GUEST, populate, slack
+from sim.slack import slack
+from sim.test_scale import PER_GUEST, populate
 from sim.xenstore import program
 
 pytestmark = [

@@ -12,6 +12,7 @@ import pytest
 
 from sim.host import CLOSED, INIT_WAIT, wait
 from sim.process import status_number
+from sim.slack import slack
 from sim.xenstore import program
 
 pytestmark = [
@@ -22,11 +23,6 @@ pytestmark = [
 
 PER_GUEST = 4  # less than Xen has IOREQ servers
 LONG = bool(os.environ.get("XEN_VIRTIO_LONG"))
-
-
-def slack():
-    """How much longer things may take, because the machine has other things to do."""
-    return max(1, os.getloadavg()[0] / os.cpu_count())
 
 
 @pytest.fixture

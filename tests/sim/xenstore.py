@@ -11,6 +11,8 @@ import subprocess
 import threading
 import time
 
+from sim.slack import has_passed
+
 HEADER = struct.Struct("<4I")
 DIRECTORY, READ, TRANSACTION_START, TRANSACTION_END, INTRODUCE, RELEASE = 1, 2, 6, 7, 8, 9
 WRITE, RM, ERROR = 11, 13, 16
@@ -36,9 +38,9 @@ class Xenstored:
             stderr=subprocess.DEVNULL,
             env={"LD_PRELOAD": str(stub), "XENSTORED_RUNDIR": str(folder),
                  "XEN_VIRTIO_SIM_XEN": str(domains)})
-        end = time.monotonic() + DEADLINE
+        start = time.monotonic()
         while not self._listens():
-            assert time.monotonic() < end and self._process.poll() is None
+            assert not has_passed(start, DEADLINE) and self._process.poll() is None
             time.sleep(0.01)
 
     def _listens(self):
