@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sim.backend import GET_FEATURES, HEADER, SET_OWNER, VERSION
+from sim.client import connect_to
 from sim.conftest import LAUNCH, Machine
 from sim.guest import (BLK_IN, CONFIG, CONFIG_CHANGED, DRIVER_OK, NEEDS_RESET, QUEUE_DESC,
                        QUEUE_DEVICE, QUEUE_DRIVER, QUEUE_NOTIFY, QUEUE_READY, QUEUE_SEL, QUEUE_SIZE,
@@ -18,6 +19,7 @@ from sim.guest import (BLK_IN, CONFIG, CONFIG_CHANGED, DRIVER_OK, NEEDS_RESET, Q
 from sim.memory import BANK0_BASE, MIB
 from sim.reference import ILLEGAL_STATUS
 from sim.rings import EVENT_IDX, IN_ORDER, INDIRECT_DESC, RING_PACKED, RingDriver
+from sim.slack import has_passed, slack
 from sim.xen import DEADLINE, RANGE_SIZE
 
 LOOPBACK_DEVICE_ID = 63  # of no standard type
@@ -84,15 +86,14 @@ def test_eight_queues(machine, features):
 def test_illegal_messages_are_found(machine, options, connections):
     backend = machine.reference_backend("--type=loopback", *options)
     for _ in range(connections):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(machine.socket)
+        with connect_to(machine.socket) as client:
             for request in (GET_FEATURES, SET_OWNER, SET_OWNER):
                 client.sendall(HEADER.pack(request, VERSION, 0))
             assert len(client.recv(20, socket.MSG_WAITALL)) == 20
             assert client.recv(1) == b""  # it says no more to such a frontend
     if options:
         backend.process.terminate()
-    assert backend.process.wait(DEADLINE) == ILLEGAL_STATUS
+    assert backend.process.wait(DEADLINE * slack()) == ILLEGAL_STATUS
     assert backend.take_illegal() == ["illegal: set-owner: SET_OWNER twice"] * connections
 
 
@@ -100,8 +101,8 @@ def kill_and_resume(machine, backend, driver, *options):
     """The backend dies and another one comes. Returns it; the driver must not notice."""
     backend.kill()
     backend = machine.reference_backend(*options)
-    end = time.monotonic() + DEADLINE
-    while not backend.was_asked("set-vring-enable") and time.monotonic() < end:
+    start = time.monotonic()
+    while not backend.was_asked("set-vring-enable") and not has_passed(start, DEADLINE):
         assert not driver.status & NEEDS_RESET
         time.sleep(0.002)
     return backend
@@ -112,9 +113,11 @@ def test_killed_at_any_moment(machine):
     dice = random.Random(3)
     slow = ["--type=loopback", "--trace", "--delay=4", "--shuffle"]
     backend, driver = loopback(machine, VERSION_1 | EVENT_IDX, *slow[1:], queues=2)
-    sent = 0
-    for _ in range(8):
-        end = time.monotonic() + dice.uniform(0.003, 0.02)
+    kills = sent = 0
+    while kills < 8 or sent <= 16:
+        assert kills < 100, "nothing is served"
+        # A busy machine's backend may get nowhere in that time.
+        end = time.monotonic() + dice.uniform(0.003, 0.02) * (1 + kills // 8)
         while time.monotonic() < end:
             for queue, ring in enumerate(driver.rings):
                 while ring.is_used:
@@ -123,10 +126,10 @@ def test_killed_at_any_moment(machine):
                     driver.submit(dice.randbytes(64), queue)
                     sent += 1
         backend = kill_and_resume(machine, backend, driver, *slow)
+        kills += 1
     kill_and_resume(machine, backend, driver, "--type=loopback", "--trace")
     driver.drain(0)
     driver.drain(1)
-    assert sent > 16
 
 
 def test_a_disk_that_grows(machine):
@@ -165,7 +168,7 @@ UNNOTICED = [("nack", "get-protocol-features"), ("nack", "get-queue-num"),
              ("long", "get-vring-base"), ("flood", "get-vring-base")]
 # VHOST_ANSWER_TIMEOUT_USEC; what is missing is noticed only then.
 ANSWER_TIMEOUT = 5.0
-AT_ONCE = 1.5  # that is: far from any deadline, on a busy machine
+AT_ONCE = 1.5  # that is: far from any deadline
 # A vCPU's write may wait for the end of one transaction and the connection after it.
 SLOWEST_WRITE = 2 * ANSWER_TIMEOUT + AT_ONCE
 
@@ -197,9 +200,9 @@ class ToughDisk(Disk):
             return None
         request = self.submit(BLK_IN, 0, SECTOR)
         self.notify()
-        end = time.monotonic() + DEADLINE
+        start = time.monotonic()
         while not self.rings[0].is_used:
-            assert time.monotonic() < end, "a request is lost, and nobody says so"
+            assert not has_passed(start, DEADLINE), "a request is lost, and nobody says so"
             if self.status & NEEDS_RESET:
                 return None
             time.sleep(0.002)
@@ -207,10 +210,10 @@ class ToughDisk(Disk):
 
     def live(self, content, lives=2):
         """So many lives of a driver, or more: comes up, reads, goes. The last two go well."""
-        good, end = 0, time.monotonic() + 2 * SLOWEST_WRITE
+        good, start = 0, time.monotonic()
         while lives > 0 or good < 2:
             lives -= 1
-            assert time.monotonic() < end, "the device does not come back"
+            assert not has_passed(start, 2 * SLOWEST_WRITE), "the device does not come back"
             self.negotiate()
             self.add_ring()
             self.write(STATUS, self.status | DRIVER_OK)
@@ -229,8 +232,8 @@ def misbehaving(machine, *options):
 
 def count_when_calm(count, expected):
     """What count() says in the end: a connection that is being made has descriptors of its own."""
-    end = time.monotonic() + DEADLINE
-    while (result := count()) != expected and time.monotonic() < end:
+    start = time.monotonic()
+    while (result := count()) != expected and not has_passed(start, DEADLINE):
         time.sleep(0.01)
     return result
 
@@ -275,7 +278,7 @@ def once(request_name, kind):
 @pytest.mark.plain_build(reason="there are many; the sanitized build has test_one_after_another")
 def test_misbehaviour(machine, build, calm, request_name, kind):
     slowest, log, backend = check_life(machine, calm(build), "--trace", *once(request_name, kind))
-    assert slowest < AT_ONCE
+    assert slowest < AT_ONCE * slack()
     if not backend.was_asked(request_name):
         assert request_name in OPTIONAL
         return
@@ -309,7 +312,7 @@ def test_hangs(build, tmp_path, calm):
     with ThreadPoolExecutor(len(cases)) as pool:
         slowest = list(pool.map(run, itertools.count(), cases))
     for (name, kind), seconds in zip(cases, slowest, strict=True):
-        assert seconds < SLOWEST_WRITE, (name, kind)
+        assert seconds < SLOWEST_WRITE * slack(), (name, kind)
         # Where more answers follow, a missing one is noticed by the next.
         if name in START + STOP and kind == "never-read":
             assert seconds > ANSWER_TIMEOUT - 1, f"{name}:{kind}: nothing hung"
