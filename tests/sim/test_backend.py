@@ -28,6 +28,7 @@ def test_accesses_wait_for_a_late_backend(make_machine):
     frontend = machine.frontend()
     first, second = machine.xen.vcpus
     first.begin(DEVICE_ID)
+    machine.xen.wait_for(lambda: first.state == INPROCESS, "taken request")
     assert not frontend.is_ready(timeout=0.5)
     assert first.state == INPROCESS
     second.begin(0, kind=INVALIDATE)  # is answered meanwhile
@@ -35,20 +36,18 @@ def test_accesses_wait_for_a_late_backend(make_machine):
     second.begin(0, kind=77)
     second.finish()
     machine.storage_daemon(machine.image(MIB))
-    start = time.monotonic()
-    assert first.finish() == 2
-    assert time.monotonic() - start < 1
+    assert first.finish(timeout=1) == 2
     frontend.wait_ready()
     machine.disk().start().read_sectors(0, 1)
 
 
 @pytest.mark.plain_build(reason="waits for long")
 def test_no_device_when_the_backend_does_not_come(machine):
+    start = time.monotonic()
     frontend = machine.frontend()
     disk = machine.disk()
-    start = time.monotonic()
     assert disk.identify(timeout=HOLD + 5) == 0
-    assert HOLD - 1 < time.monotonic() - start < HOLD + 5
+    assert time.monotonic() - start > HOLD - 1
     assert disk.identify() == 0  # at once from now on
     assert not frontend.is_ready(timeout=0)
     machine.storage_daemon(machine.image(MIB))
@@ -110,12 +109,12 @@ def test_a_backend_that_is_killed_again_and_again(machine):
             disk.start()
             request = disk.submit(0, sector, SECTOR)
             disk.notify()
-            try:
-                status, data = disk.complete(request, timeout=0.5)
+            while not disk.rings[0].is_used and not disk.status & NEEDS_RESET:
+                disk.next_interrupt()
+            if disk.rings[0].is_used:
                 break
-            except AssertionError:
-                assert disk.status & NEEDS_RESET
-        assert (status, data) == (0, image.read_bytes()[sector * SECTOR:(sector + 1) * SECTOR])
+        place = slice(sector * SECTOR, (sector + 1) * SECTOR)
+        assert disk.complete(request) == (0, image.read_bytes()[place])
         backend.kill()
 
 
@@ -328,6 +327,7 @@ def test_reset_ends_when_the_backend_dies(machine):
     machine.frontend().wait_ready()
     disk = machine.disk().start()
     disk.vcpu.begin(STATUS, value=0)
+    machine.xen.wait_for(lambda: disk.vcpu.state == INPROCESS, "taken request")
     time.sleep(0.1)
     assert disk.vcpu.state == INPROCESS
     backend.kill()
@@ -338,12 +338,12 @@ def test_reset_ends_when_the_backend_dies(machine):
 @pytest.mark.plain_build(reason="waits for long")
 @pytest.mark.parametrize("request_name", ["SET_VRING_ENABLE", "GET_VRING_BASE"])
 def test_a_backend_that_hangs(make_machine, request_name):
-    """One vCPU waits, but not for ever; what the other one reads does not."""
+    """Two vCPUs wait, but not for ever; what the third one reads does not."""
     hangs_at = {"SET_VRING_ENABLE": SET_VRING_ENABLE, "GET_VRING_BASE": GET_VRING_BASE}
-    machine = make_machine(n_vcpus=2)
+    machine = make_machine(n_vcpus=3)
     machine.scripted_backend(misbehave={hangs_at[request_name]: hang})
     machine.frontend().wait_ready()
-    disk, other = machine.disk(0), machine.disk(1)
+    disk, other, third = (machine.disk(number) for number in range(3))
     disk.negotiate()
     disk.add_ring()
     start = time.monotonic()
@@ -353,18 +353,20 @@ def test_a_backend_that_hangs(make_machine, request_name):
     else:
         disk.vcpu.begin(STATUS, value=disk.status | DRIVER_OK)
     machine.xen.wait_for(lambda: disk.vcpu.state == INPROCESS, "taken request")
-    while time.monotonic() - start < ANSWER_TIMEOUT - 1:
-        before = time.monotonic()
-        assert other.read(MAGIC_VALUE)
-        assert time.monotonic() - before < 0.5
-        assert disk.vcpu.state == INPROCESS
-        time.sleep(0.1)
     other.vcpu.begin(QUEUE_SEL, value=1)  # what would change anything waits too
-    time.sleep(0.1)
-    assert other.vcpu.state == disk.vcpu.state == INPROCESS
-    disk.vcpu.finish(timeout=3)
+    machine.xen.wait_for(lambda: other.vcpu.state == INPROCESS, "taken request")
+    while time.monotonic() - start < ANSWER_TIMEOUT - 2:
+        assert third.read(MAGIC_VALUE, timeout=0.5)
+        assert other.vcpu.state == disk.vcpu.state == INPROCESS
+        time.sleep(0.1)
+    disk.vcpu.finish(timeout=4)
     other.vcpu.finish()
     disk.start()
+
+
+def attempts_max(start):
+    """How many attempts a frontend may have made since: ever slower, down to four a second."""
+    return 14 + 4 * (time.monotonic() - start)
 
 
 @pytest.mark.parametrize("what", ["no-queues", "no-version-1"])
@@ -376,8 +378,9 @@ def test_a_backend_that_cannot_work(machine, what):
     else:
         backend.features = PROTOCOL_FEATURES_BIT
     frontend = machine.frontend()
+    start = time.monotonic()
     assert not frontend.is_ready(timeout=1)
-    assert len(backend.connections) < 20
+    assert len(backend.connections) < attempts_max(start)
     backend.wait_for(lambda: len(backend.connections) > 3, "further attempts")
     assert "lost the backend" in frontend.log
     backend.n_queues, backend.features = 4, VERSION_1 | PROTOCOL_FEATURES_BIT
@@ -391,8 +394,8 @@ def test_kicks(machine):
     machine.frontend().wait_ready()
     disk = machine.disk().start(queues=2)
     connection = backend.connection
-    machine.xen.wait_for(lambda: all(connection.take_kicks(queue) for queue in (0, 1)),
-                         "first kick of each ring")
+    for queue in (0, 1):
+        machine.xen.wait_for(lambda queue=queue: connection.take_kicks(queue), "first kick")
     for _ in range(7):
         disk.notify(1)
     total = 0
@@ -438,12 +441,13 @@ def test_messages_that_nobody_asked_for(machine):
 def test_a_backend_that_drops_every_connection(machine):
     """Accepts and closes at once, for ever: costs next to nothing and is not given up."""
     backend = machine.scripted_backend(misbehave={GET_FEATURES: hangup}, times=1 << 30)
-    frontend = machine.frontend()
-    assert not frontend.is_ready(timeout=1)
+    frontend, start = machine.frontend(), time.monotonic()
+    backend.wait_for(lambda: len(backend.connections) >= 8, "attempts")  # it is slow by then
     before, connections = frontend.cpu_seconds(), len(backend.connections)
     assert not frontend.is_ready(timeout=2)
     assert frontend.cpu_seconds() - before < 0.1
-    assert 2 <= len(backend.connections) - connections <= 10
+    backend.wait_for(lambda: len(backend.connections) >= connections + 2, "further attempts")
+    assert len(backend.connections) < attempts_max(start)
     assert frontend.log.count("\n") < 20
     backend.times = 0
     frontend.wait_ready()

@@ -14,6 +14,7 @@ from sim.backend import F_CONFIG, F_MQ, F_REPLY_ACK
 from sim.guest import DEVICE_ID, DRIVER_OK, MAGIC_VALUE, NEEDS_RESET, SECTOR, STATUS
 from sim.load import Load
 from sim.shared import Guest
+from sim.slack import has_passed
 from sim.test_memory import F_XEN_MMAP, GRANT_SETS, RING_RESET, GrantingDisk
 from sim.xen import INPROCESS, INVALIDATE
 
@@ -73,10 +74,10 @@ class Worker(threading.Thread):
 
     def wait_progress(self, requests=30):
         """Waits until so many more requests are done."""
-        end, wanted = time.monotonic() + 10, self.load.done + requests
+        start, wanted = time.monotonic(), self.load.done + requests
         while self.load.done < wanted:
             assert not self.error, repr(self.error)
-            assert time.monotonic() < end, f"{self.device.instance} does not go on"
+            assert not has_passed(start, 10), f"{self.device.instance} does not go on"
             time.sleep(0.002)
 
 
@@ -226,8 +227,8 @@ def test_an_access_does_not_wait_for_ever(make_guest):
     first, second = guest.add("reference"), guest.add("reference")
     guest.start(first)
     start = time.monotonic()
-    assert second.vcpu(1).read(DEVICE_ID, timeout=HOLD + 5) == 0
-    assert HOLD - 1 < time.monotonic() - start < HOLD + 3
+    assert second.vcpu(1).read(DEVICE_ID, timeout=HOLD + 3) == 0
+    assert time.monotonic() - start > HOLD - 1
     assert second.vcpu(1).read(MAGIC_VALUE) == 0  # the next one does not wait again
     assert guest.process.log.count("it sees none") == 1
     first.disk().start().read_sectors(0, 1)
