@@ -13,6 +13,7 @@ from sim.backend import (BACKEND_CONFIG_CHANGE, F_BACKEND_REQ, GET_CONFIG, GET_V
 from sim.guest import (BLK_F_CONFIG_WCE, CONFIG, CONFIG_CHANGED, CONFIG_GENERATION, DRIVER_KNOWS,
                        NEEDS_RESET, SECTOR)
 from sim.memory import MIB
+from sim.slack import has_passed, slack
 from sim.xen import DEADLINE
 
 WRITEBACK = 32  # offset of the field in struct virtio_blk_config
@@ -25,7 +26,7 @@ def channel_of(backend):
     message = backend.wait_request(SET_BACKEND_REQ_FD)
     assert len(message.fds) == 1
     channel = socket.socket(fileno=os.dup(message.fds[0]))
-    channel.settimeout(DEADLINE)
+    channel.settimeout(DEADLINE * slack())
     return channel
 
 
@@ -82,8 +83,9 @@ def test_a_flood(speaker):
     speaker.channel.setblocking(False)
     driver, sent = speaker.driver, 0
     before, interrupts = speaker.process.cpu_seconds(), speaker.xen.interrupts
-    end = time.monotonic() + FLOOD_SECONDS
-    while time.monotonic() < end:
+    start = time.monotonic()
+    while time.monotonic() - start < FLOOD_SECONDS or sent <= 500:
+        assert not has_passed(start, 2 * FLOOD_SECONDS), f"{sent} are taken"
         speaker.backend.config = struct.pack("<Q", 2048 + sent)
         try:
             speaker.channel.send(HEADER.pack(BACKEND_CONFIG_CHANGE, VERSION, 0))
@@ -91,10 +93,12 @@ def test_a_flood(speaker):
         except BlockingIOError:
             time.sleep(0.001)
             driver.identify()
-    assert sent > 500
-    assert 10 <= speaker.xen.interrupts - interrupts <= 32
-    assert speaker.process.cpu_seconds() - before < FLOOD_SECONDS / 4
-    assert speaker.backend.connection.requests().count(GET_CONFIG) <= 34
+    used, n_interrupts = speaker.process.cpu_seconds() - before, speaker.xen.interrupts - interrupts
+    n_looks = speaker.backend.connection.requests().count(GET_CONFIG)
+    seconds = time.monotonic() - start
+    assert 10 / slack() <= n_interrupts <= 2 + 10 * seconds
+    assert used < seconds / 4
+    assert n_looks <= 4 + 10 * seconds
 
 
 def test_requests_that_are_not_served(speaker):

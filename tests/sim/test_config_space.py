@@ -36,10 +36,8 @@ MAC_BYTES = bytes.fromhex(MAC.replace(":", ""))
 
 def net_backend(machine, features=0):
     """A backend of a network card as most are: without a configuration space."""
-    backend = machine.scripted_backend()
-    backend.features = VERSION_1 | PROTOCOL_FEATURES_BIT | features
-    backend.protocol_features = F_MQ | F_REPLY_ACK | F_NET_MTU
-    return backend
+    return machine.scripted_backend(features=VERSION_1 | PROTOCOL_FEATURES_BIT | features,
+                                    protocol_features=F_MQ | F_REPLY_ACK | F_NET_MTU)
 
 
 def numbers(backend, connection=0):

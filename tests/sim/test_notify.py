@@ -56,6 +56,7 @@ def wake_ups_at_rest(frontend):
     before, now = None, wake_ups(frontend)
     while now != before:
         time.sleep(0.1)
+        frontend.wait_asleep()
         before, now = now, wake_ups(frontend)
     return now
 
