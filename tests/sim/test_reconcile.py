@@ -11,7 +11,7 @@ import time
 import pytest
 
 from sim.host import BASE, CLOSED, CLOSING, INIT_WAIT, Host, wait
-from sim.test_scale import slack
+from sim.slack import slack
 from sim.xenstore import program
 
 pytestmark = [
@@ -179,8 +179,8 @@ def test_units_end(host, unit, order):
     wait(lambda: host.systemd.look().starts[name] == 2)
     serve(host, "5-virtio-0")
     wait(lambda: guest.error(0) is None)
+    wait(lambda: guest.state(0) == str(INIT_WAIT))
     assert guest.servers() == before
-    assert guest.state(0) == str(INIT_WAIT)
 
 
 def test_slice_is_stopped_by_hand(host):
