@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 
 from .guest import cpio
+from .host import GUARD
 from .ui import LabError
 
 GUEST_FOLDER = "/srv/guests"
@@ -94,7 +95,7 @@ class Guest:
                         f"truncate -s %4 {initrd} && cat /mnt/lab/{self.name}.cpio >> {initrd}")
         return f'{self.files}/kernel"\nramdisk = "{initrd}'
 
-    def create(self, timeout=60):
+    def create(self, timeout=GUARD):
         """xl create, which has to succeed; returns the seconds it took."""
         result, seconds = self.host.timed(f"xl create {self.config}", timeout)
         if result.status:

@@ -8,6 +8,8 @@ import time
 from .ui import LabError
 
 UNITS = "systemctl list-units --all --plain --no-legend 'xen-virtio-*'"
+# Seconds, by our clock, after which no command ends any more, however busy the machine is.
+GUARD = 300
 PROCESSES = "pgrep --list-full 'qemu-storage|xen-virtio-fro|qemu-system'"
 
 
@@ -26,11 +28,11 @@ class Host:
         """Which kernel dom0 runs: "lab" or "stock"."""
         return self.kernel.partition("-")[0]
 
-    def run(self, command, timeout=120):
+    def run(self, command, timeout=GUARD):
         """Runs a shell line; returns .status and .output."""
         return self.lab.run(command, timeout=timeout)
 
-    def check(self, command, timeout=120):
+    def check(self, command, timeout=GUARD):
         """Runs a shell line that has to succeed; returns what it printed."""
         result = self.run(command, timeout)
         if result.status:
@@ -41,12 +43,12 @@ class Host:
         """Waits in dom0 until a shell condition holds."""
         loop = (f"timeout {timeout} sh -c "
                 + shlex.quote(f"until {condition}; do busybox usleep 200000; done"))
-        # dom0's clock may be slower than ours.
-        result = self.run(loop, 3 * timeout + 60)
+        # dom0's clock may be slower than ours, by far if others use this machine, too.
+        result = self.run(loop, 10 * timeout + 60)
         if result.status:
             raise LabError(f"{why or condition}: not within {timeout} s\n{self.story()}")
 
-    def timed(self, command, timeout=120):
+    def timed(self, command, timeout=GUARD):
         """Runs a shell line; returns its result and how long it took by dom0's clock.
 
         Its error output goes where the output goes: of two pipes nobody knows which comes last.
@@ -81,10 +83,17 @@ class Host:
             "grep -E 'virtio(_disk)?/[0-9]+/'; "
             "xl list | tail -n +3").output
 
+    def uptime(self):
+        """The seconds since dom0's kernel was started, by its own clock."""
+        return float(self.check("cut -d ' ' -f 1 /proc/uptime"))
+
     def expect_clean(self, timeout=15):
-        """All has to be gone soon: units, processes, sockets, folders, nodes and domains."""
-        deadline = time.monotonic() + timeout
-        while (left := self.leftovers().strip()) and time.monotonic() < deadline:
+        """All has to be gone soon, by our clock or by dom0's, which may be slower: units,
+        processes, sockets, folders, nodes and domains."""
+        deadline, end = time.monotonic() + timeout, None
+        while left := self.leftovers().strip():
+            now = self.uptime()
+            end = end or now + timeout
+            if now > end and time.monotonic() > deadline:
+                raise LabError(f"left behind:\n{left}\n{self.story()}")
             time.sleep(0.2)
-        if left:
-            raise LabError(f"left behind:\n{left}\n{self.story()}")

@@ -32,7 +32,7 @@ def test_reboot_and_shutdown(dom0, working):
     assert working.domid() != first
     # What the guest was writing at that moment fails: Linux breaks its virtio devices when it goes.
     assert not dom0.run(f"ls /run/xen-virtio | grep '^{first}-'").output
-    dom0.check("xl shutdown -w working", timeout=60)
+    dom0.check("xl shutdown -w working")
     dom0.expect_clean()
 
 

@@ -70,11 +70,11 @@ def test_guest_with_two_banks_of_memory(dom0):
     """Arm guests have 3 GiB in one bank, and the rest far above it."""
     disk = make_disk(dom0, "large")
     guest = Guest(dom0, "large", [disk], scripts.WORK, memory=LARGE_MIB)
-    guest.create(timeout=180)
+    guest.create()
     guest.wait_for("guest: round 1", timeout=180)
     [backend] = guest.units("backend")
     assert dom0.mapped_kib(guest.pids()[backend]) == LARGE_MIB << 10
-    dom0.check(f"xl destroy {guest.name}", timeout=180)
+    dom0.check(f"xl destroy {guest.name}")
     check_image(dom0, disk)
 
 
