@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from conftest import builds
 
+PATIENCE = 4  # how much more time a busy machine may take
 SKIPPED = 77  # the exit status that meson, automake and GLib agree on
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
@@ -35,7 +36,7 @@ def pytest_generate_tests(metafunc):
 
 def run(test):
     """Runs one of meson's tests as meson would; its output is shown if it fails."""
-    result = subprocess.run(test["cmd"], cwd=test["workdir"], timeout=test["timeout"],
+    result = subprocess.run(test["cmd"], cwd=test["workdir"], timeout=test["timeout"] * PATIENCE,
                             env=os.environ | SANITIZER_OPTIONS | test["env"],
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             errors="replace")
