@@ -82,7 +82,7 @@ def test_claim(host, n_devices, record_property):
         guest.remove(0)
         wait(lambda devid=devid: "5-virtio-0" not in host.folders())
     times.sort()
-    median, late = statistics.median(times), times[len(times) * 99 // 100]
+    median, late = statistics.median(times), times[(len(times) - 1) * 99 // 100]
     record_property("figure", f"claimed {median:.2f} ms (median), {late:.2f} ms (99 %) after the "
                               f"toolstack began to write the nodes, beside {n_devices} devices")
     assert median <= 10 * slack()
@@ -171,7 +171,7 @@ def test_idle(host, record_property):
     pid, seconds = pid_of(host), 60 if LONG else 5
     before = 0
     while before != (before := wakeups(pid)):  # until it has had time to come to rest
-        time.sleep(1)
+        time.sleep(slack())
     time.sleep(seconds)
     count, memory = wakeups(pid) - before, rss_kib(pid)
     record_property("figure", f"256 idle devices: {count} wake-ups in {seconds} s, "
