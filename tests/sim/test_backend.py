@@ -448,6 +448,6 @@ def test_a_backend_that_drops_every_connection(machine):
     assert frontend.cpu_seconds() - before < 0.1
     backend.wait_for(lambda: len(backend.connections) >= connections + 2, "further attempts")
     assert len(backend.connections) < attempts_max(start)
-    assert frontend.log.count("\n") < 20
+    assert frontend.log.count("\n") < 20 + time.monotonic() - start
     backend.times = 0
     frontend.wait_ready()

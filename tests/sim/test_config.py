@@ -111,9 +111,10 @@ def test_requests_that_are_not_served(speaker):
     assert len(speaker.process.descriptors()) == before
     assert f"refused request {UNKNOWN}" in speaker.process.log
     assert ask(speaker.channel, BACKEND_CONFIG_CHANGE) == 0
+    start = time.monotonic()
     for _ in range(100):  # slowly, but for ever
         assert ask(speaker.channel, UNKNOWN) != 0
-    assert speaker.process.log.count("\n") < 30
+    assert speaker.process.log.count("\n") < 30 + time.monotonic() - start
     assert not speaker.driver.status & NEEDS_RESET
 
 

@@ -350,6 +350,6 @@ def test_a_backend_that_dies(machine):
     machine.process.process.terminate()
     time.sleep(0.2)
     backend.kill()
-    machine.process.wait_exit(0, 0.5)
+    machine.process.wait_exit(0, LEAVE - 0.5)
     machine.reference_backend(*options)
     assert_broken(machine)

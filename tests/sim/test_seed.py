@@ -169,5 +169,5 @@ def test_backend_without_xen_mmap(machine):
     choose(machine, "xen-mmap")
     machine.scripted_backend()
     frontend = machine.frontend()
+    machine.xen.wait_for(lambda: "Memory=xen-mmap" in frontend.log, "reason")
     assert not frontend.is_ready(timeout=0.5)
-    assert "Memory=xen-mmap" in frontend.log
