@@ -42,7 +42,8 @@ bool report_is_shared(const DeviceReport *report)
 
 const char *report_text(const DeviceReport *report, const ReportField *field)
 {
-        const char *text = *(const char *const *)((const char *)report + field->offset);
+        const void *place = (const char *)report + field->offset;
+        const char *text = *(const char *const *)place;
 
         return text ? text : "";
 }
