@@ -183,7 +183,11 @@ int backend_check_program(const Profile *profile, char **ret_message)
         r = expand(profile->command[0], NULL, 0, &program, &reason);
         if (r >= 0)
                 r = program_check(program, &reason);
-        if (r < 0)
+        if (r == -ENOENT && profile->package)
+                *ret_message = position_message(profile->file, profile->command_at,
+                                                "%s; Debian's package %s has it", reason,
+                                                profile->package);
+        else if (r < 0)
                 *ret_message = position_message(profile->file, profile->command_at, "%s", reason);
         return r;
 }

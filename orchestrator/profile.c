@@ -94,6 +94,20 @@ static int parse_command(const char *value, void *field, char **ret_reason)
         return 0;
 }
 
+/* Debian's Policy, 5.6.7: what a name of a package is. */
+static int parse_package(const char *value, void *field, char **ret_reason)
+{
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+        static const char all[] = "abcdefghijklmnopqrstuvwxyz0123456789+-.";
+
+        if (strspn(value, letters) == 0 || value[strspn(value, all)] != '\0') {
+                *ret_reason = g_strdup_printf("\"%s\" is no name of a package", value);
+                return -EINVAL;
+        }
+        *(char **)field = g_strdup(value);
+        return 0;
+}
+
 static int parse_environment(const char *value, void *field, char **ret_reason)
 {
         int r;
@@ -119,6 +133,7 @@ static const struct {
 } keys[] = {
         [KEY_TYPE] = { "Type", parse_type, offsetof(Profile, device_id), true, false },
         { "ExecStart", parse_command, offsetof(Profile, command), true, true },
+        { "Package", parse_package, offsetof(Profile, package), false, false },
         { "Memory", parse_memory, offsetof(Profile, memory), false, false },
         { "ConfigSize", parse_config_size, offsetof(Profile, config_size), false, false },
         { "ReadWritePaths", parse_words, offsetof(Profile, read_write_paths), false, true },
@@ -344,6 +359,7 @@ Profile *profile_free(Profile *profile)
         g_free(profile->file);
         g_free(profile->name);
         g_strfreev(profile->command);
+        g_free(profile->package);
         g_strfreev(profile->read_write_paths);
         g_strfreev(profile->read_only_paths);
         g_strfreev(profile->environment);

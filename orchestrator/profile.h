@@ -7,6 +7,7 @@
  *   [Backend]
  *   Type=blk                               name or number of the type
  *   ExecStart=/usr/bin/prog --x %{socket}  split like a shell does, but run without one
+ *   Package=prog                           of Debian's, that has the program: for messages
  *   Memory=auto                            or xen-mmap, seed, preload
  *   ReadWritePaths=%{disk.path}            these three: lists of words, split likewise
  *   ReadOnlyPaths=
@@ -50,6 +51,7 @@ typedef struct Profile {
         uint16_t config_size; /* of its configuration space; 0: as the type's */
         Position command_at;
         char **command; /* words yet to be expanded; never empty */
+        char *package;  /* the name of Debian's package that has the program; NULL: not known */
         char **read_write_paths;
         char **read_only_paths;
         char **environment;

@@ -128,4 +128,5 @@ def test_missing_backend_program(dom0, errors):
     [reason] = errors()
     assert program in reason
     assert "No such file or directory" in reason
+    assert "qemu-utils" in reason
     assert reason in dom0.journal("_SYSTEMD_UNIT=xen-virtiod.service")

@@ -200,6 +200,16 @@ static void test_no_program(Fixture *fixture, const void *data G_GNUC_UNUSED)
         check_program(fixture, -ENOENT, "/nonexistent: No such file or directory");
 }
 
+static void test_no_package(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        g_autofree char *message = g_strdup_printf(
+                "%s/blk.conf:3:11: /nonexistent: No such file or directory (backend program); "
+                "Debian's package prog has it",
+                fixture->folder);
+
+        check_refused(fixture, -ENOENT, message);
+}
+
 static void test_program_is_a_directory(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         check_program(fixture, -EISDIR, "/etc: Is a directory");
@@ -257,6 +267,8 @@ int main(int argc, char **argv)
         ADD("/backend/no-disk", NULL, test_no_disk);
         ADD("/backend/no-program", "[Backend]\nType=blk\nExecStart=/nonexistent\n",
             test_no_program);
+        ADD("/backend/no-package", "[Backend]\nType=blk\nExecStart=/nonexistent\nPackage=prog\n",
+            test_no_package);
         ADD("/backend/program-is-a-directory", "[Backend]\nType=blk\nExecStart=/etc\n",
             test_program_is_a_directory);
         ADD("/backend/program-is-not-executable", "[Backend]\nType=blk\nExecStart=/etc/passwd\n",

@@ -21,7 +21,8 @@ static void fixture_set_up(Fixture *fixture, const void *data G_GNUC_UNUSED)
         folder_put(fixture->root, DATADIR "/backends/net.conf",
                    "[Backend]\nType=net\nExecStart=/bin/true %{net.mac}\n");
         folder_put(fixture->root, DATADIR "/backends/vsock.conf",
-                   "[Backend]\nType=vsock\nExecStart=/nonexistent/vsock %{vsock.cid}\n");
+                   "[Backend]\nType=vsock\nPackage=vsocks\n"
+                   "ExecStart=/nonexistent/vsock %{vsock.cid}\n");
         folder_put(fixture->root, DATADIR "/backends/blk.conf",
                    "[Backend]\nType=blk\nExecStart=/bin/true %{disk.path} ''\n");
         folder_put(fixture->root, "disk.img", "");
@@ -122,8 +123,8 @@ static void test_problems(Fixture *fixture, const void *data G_GNUC_UNUSED)
                    "@/g.cfg:4:2: virtio-1: @" SYSCONFDIR
                    "/backends/broken.conf:1:2: ExecStart: the key is missing\n"
                    "@/g.cfg:5:2: virtio-2: @" DATADIR
-                   "/backends/vsock.conf:3:11: /nonexistent/vsock: No such file or directory "
-                   "(backend program)\n"
+                   "/backends/vsock.conf:4:11: /nonexistent/vsock: No such file or directory "
+                   "(backend program); Debian's package vsocks has it\n"
                    "@/g.cfg:6:2: virtio-3: no backend profile for virtio device type 34 (i2c)\n"
                    "@" SYSCONFDIR "/guests/g.conf:3:2: [net.2] is for no device of this guest\n"
                    "@" SYSCONFDIR
@@ -162,8 +163,8 @@ static void test_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
         assert_text(fixture, check->problems,
                     "@" SYSCONFDIR
                     "/guests/g.conf:4:5: mac: \"1\" is not the MAC address of a card\n"
-                    "@" DATADIR "/backends/vsock.conf:3:11: /nonexistent/vsock: No such file or "
-                    "directory (backend program)\n"
+                    "@" DATADIR "/backends/vsock.conf:4:11: /nonexistent/vsock: No such file or "
+                    "directory (backend program); Debian's package vsocks has it\n"
                     "@" SYSCONFDIR "/guests/g.conf:10:9: Backend: there is no profile \"none\"\n"
                     "h: there is neither a guest file of this name nor an xl.cfg\n");
         g_assert_cmpuint(check->n_problems, ==, 4);
@@ -182,8 +183,8 @@ static void test_everything(Fixture *fixture, const void *data G_GNUC_UNUSED)
                     "@" DATADIR "/backends/blk.conf: blk by /bin/true\n"
                     "@" DATADIR "/backends/fs.conf: fs by /bin/true\n"
                     "@" DATADIR "/backends/net.conf: net by /bin/true\n"
-                    "@" DATADIR "/backends/vsock.conf:3:11: /nonexistent/vsock: No such file or "
-                    "directory (backend program)\n");
+                    "@" DATADIR "/backends/vsock.conf:4:11: /nonexistent/vsock: No such file or "
+                    "directory (backend program); Debian's package vsocks has it\n");
         assert_text(fixture, check->problems,
                     "@/etc/qemu/vhost-user/50-x.json:1:1: this is no object\n"
                     "@" SYSCONFDIR "/guests/g.conf:2:12: shared_dir: the value is missing\n"

@@ -74,6 +74,14 @@ static void test_config_size(void)
         g_assert_cmpuint(some->config_size, ==, 256);
 }
 
+static void test_package(void)
+{
+        g_autoptr(Profile) none = parse(GOOD), some = parse(GOOD "Package=lib3+-.x\n");
+
+        g_assert_null(none->package);
+        g_assert_cmpstr(some->package, ==, "lib3+-.x");
+}
+
 static void test_types(void)
 {
         static const struct {
@@ -167,6 +175,9 @@ static const struct {
           "4:8: Memory: \"much\" is none of auto, xen-mmap, seed and preload" },
         { GOOD "ConfigSize=0\n", "4:12: ConfigSize: \"0\" is no number between 1 and 256" },
         { GOOD "ConfigSize=257\n", "4:12: ConfigSize: \"257\" is no number between 1 and 256" },
+        { GOOD "Package=\n", "4:9: Package: \"\" is no name of a package" },
+        { GOOD "Package=-x\n", "4:9: Package: \"-x\" is no name of a package" },
+        { GOOD "Package=x y\n", "4:9: Package: \"x y\" is no name of a package" },
         { GOOD "Memory=\n", "4:8: Memory: \"\" is none of auto, xen-mmap, seed and preload" },
         { GOOD "ReadWritePaths=%{disc}\n", "4:16: ReadWritePaths: unknown variable %{disc}" },
         { GOOD "Environment=A\n", "4:13: Environment: \"A\" is not NAME=value" },
@@ -294,6 +305,10 @@ static void test_shipped(void)
         g_assert_cmpstr(command_for(profiles, 2), ==, "/usr/bin/qemu-storage-daemon");
         g_assert_cmpstr(command_for(profiles, 19), ==, "/usr/bin/vhost-device-vsock");
         g_assert_cmpstr(command_for(profiles, 26), ==, "/usr/libexec/virtiofsd");
+        g_assert_cmpstr(profiles_find(profiles, 1)->package, ==, "passt");
+        g_assert_cmpstr(profiles_find(profiles, 2)->package, ==, "qemu-utils");
+        g_assert_cmpstr(profiles_find(profiles, 19)->package, ==, "vhost-device-vsock");
+        g_assert_cmpstr(profiles_find(profiles, 26)->package, ==, "virtiofsd");
 }
 
 int main(int argc, char **argv)
@@ -302,6 +317,7 @@ int main(int argc, char **argv)
         g_test_add_func("/profile/good", test_good);
         g_test_add_func("/profile/memory", test_memory);
         g_test_add_func("/profile/config-size", test_config_size);
+        g_test_add_func("/profile/package", test_package);
         g_test_add_func("/profile/types", test_types);
         g_test_add_func("/profile/options", test_options);
         g_test_add_func("/profile/service", test_service);
