@@ -128,6 +128,10 @@ class Frontend:
         """Stops it while it has nothing to do, so that it finds at once what happens until it is
         resumed."""
         self.wait_asleep()
+        self.freeze()
+
+    def freeze(self):
+        """Stops it wherever it is, until it is resumed."""
         self.process.send_signal(signal.SIGSTOP)
         self._wait_state("T")
 

@@ -7,7 +7,9 @@
  *
  * events is a stream socket that behaves as /dev/xen/evtchn: reading gives the 32-bit numbers of
  * pending ports, which are then masked, and writing them unmasks. The port of a vCPU is the vCPU's
- * number. To notify and irq go 32-bit numbers of vCPUs and interrupts.
+ * number. To notify and irq go 32-bit numbers of vCPUs and interrupts. How many interrupts there
+ * were stands in the pad of the page's last slot, and in that of a vCPU's slot how many when it was
+ * answered.
  *
  * kernel, which may be absent, is a packet socket for what the kernel does by itself: it takes
  * struct Binding with an eventfd, and gives 0 or a negative errno.
@@ -47,6 +49,8 @@ typedef struct Slot {
         uint8_t type;
 } Slot;
 _Static_assert(sizeof(Slot) == 32, "128 slots make a page");
+
+#define LAST_SLOT (PAGE_SIZE / sizeof(Slot) - 1)
 
 enum {
         STATE_NONE,
@@ -258,6 +262,7 @@ int hypervisor_request_complete(Hypervisor *hypervisor, unsigned int vcpu, uint6
                 broken("vCPU %u is answered in state %u", vcpu, slot->state);
         if (slot->dir)
                 slot->data = data;
+        slot->pad = hypervisor->slots[LAST_SLOT].pad;
         atomic_thread_fence(memory_order_release);
         slot->state = STATE_RESPONSE;
         number_send(hypervisor->notify, vcpu);
@@ -266,6 +271,7 @@ int hypervisor_request_complete(Hypervisor *hypervisor, unsigned int vcpu, uint6
 
 int hypervisor_interrupt(Hypervisor *hypervisor, uint32_t irq)
 {
+        hypervisor->slots[LAST_SLOT].pad++;
         number_send(hypervisor->irq, irq);
         return 0;
 }

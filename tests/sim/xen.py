@@ -20,7 +20,8 @@ from sim.memory import GuestMemory
 from sim.slack import has_passed
 
 SLOT = struct.Struct("<QQIIIHBB")  # struct ioreq: addr data count size vp_eport pad bits type
-STATE_OFFSET = 30
+PAD, STATE_OFFSET = 5, 30
+LAST_SLOT = mmap.PAGESIZE - SLOT.size
 NONE, READY, INPROCESS, RESPONSE = range(4)
 DIR_READ = 0x20
 DATA_IS_POINTER = 0x10
@@ -276,6 +277,12 @@ class Xen:
                 self._events.send(struct.pack("<I", vcpu))
 
     # The slots.
+
+    def raised(self, vcpu=None):
+        """How many interrupts the frontend has raised, modulo 2^16: by now, or by the moment when
+        it gave this vCPU its last answer."""
+        start = LAST_SLOT if vcpu is None else vcpu * SLOT.size
+        return SLOT.unpack_from(self._page, start)[PAD]
 
     def state(self, vcpu):
         """The state of a vCPU's slot, as Xen sees it."""
