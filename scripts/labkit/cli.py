@@ -75,6 +75,13 @@ def cmd_boot(options, console):
     return 0
 
 
+def cmd_reboot(options, console):
+    """Reboots a lab."""
+    seconds = qemu.reboot(Lab(options.name), console)
+    print(f"lab \"{options.name}\": xl works again after {seconds:.1f} s")
+    return 0
+
+
 def cmd_run(options, _console):
     """Runs a command in dom0."""
     def show(data, is_error):
@@ -179,6 +186,9 @@ def _parser():
     boot = add("boot", cmd_boot, "boot a lab and wait until xl works",
                "Boots a lab, building what is missing. Every boot starts from the same fresh dom0.")
     _add_boot_options(boot)
+    add("reboot", cmd_reboot, "reboot dom0 and wait until xl works again",
+        "Reboots dom0, and Xen with it, as its administrator would. What was installed and written "
+        "to dom0's disk stays.")
     run = add("run", cmd_run, "run a command in dom0",
               "Runs a shell line (one argument) or a program with its arguments (several) in dom0, "
               "shows its output as it comes and ends with its status; 125 means that the lab is "

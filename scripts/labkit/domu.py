@@ -85,9 +85,9 @@ class Guest:
         if script is None:
             (self.host.lab.share / "idle-kernel").write_bytes(idle_kernel())
             return "/mnt/lab/idle-kernel"
-        archive = cpio({**files, "guest.sh": script.encode(), "sbin": None,
+        archive = cpio({"guest.sh": script.encode(), "sbin": None,
                         "sbin/poweroff": POWER_SCRIPT.format("poweroff").encode(),
-                        "sbin/reboot": POWER_SCRIPT.format("reboot").encode()})
+                        "sbin/reboot": POWER_SCRIPT.format("reboot").encode(), **files})
         (self.host.lab.share / f"{self.name}.cpio").write_bytes(archive)
         initrd = f"{GUEST_FOLDER}/{self.name}.initrd"
         # The kernel looks for a second archive at a multiple of four bytes.

@@ -69,7 +69,8 @@ def _command(lab, parts, options, port, token):
     else:
         cpus = 2
         emulation = ["-smp", "2", "-accel", "tcg,thread=multi"]
-    xen = (f"dom0_mem={DOM0_MEMORY_MIB}M dom0_max_vcpus={cpus} console=dtuart bootscrub=0 "
+    # noreboot: a crash of Xen or of dom0 ends the lab.
+    xen = (f"dom0_mem={DOM0_MEMORY_MIB}M dom0_max_vcpus={cpus} console=dtuart bootscrub=0 noreboot "
            f"loglvl=warning guest_loglvl=warning {options.xen_args}")
     # TERM=dumb: else systemd asks the console for its size and waits for an answer.
     dom0 = ("console=hvc0 quiet net.ifnames=0 TERM=dumb "
@@ -78,7 +79,7 @@ def _command(lab, parts, options, port, token):
     command = [
         "qemu-system-aarch64", "-name", f"lab-{lab.name}", "-M",
         "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a57", "-m", str(options.memory),
-        *emulation, "-display", "none", "-no-reboot", "-daemonize",
+        *emulation, "-display", "none", "-daemonize",
         "-pidfile", lab.folder / "qemu.pid",
         "-monitor", f"unix:{lab.folder}/monitor,server=on,wait=off",
         "-serial", f"file:{lab.console_log}",
@@ -111,10 +112,21 @@ def _start(lab, command):
         raise LabError(f"QEMU did not start: {tail(lab.folder / 'qemu.log')}")
 
 
-def _wait_for_xl(lab, started, console):
+def reboot(lab, console):
+    """Reboots dom0, and Xen with it, as its administrator would; returns the seconds that took."""
+    boots = lab.console_log.read_bytes().count(AGENT_READY)
+    started = time.monotonic()
+    result = lab.run("systemctl reboot")
+    if result.status:
+        raise LabError(f"dom0 does not reboot: {result.output}")
+    _wait_for_xl(lab, started, console, boots + 1)
+    return time.monotonic() - started
+
+
+def _wait_for_xl(lab, started, console, boots=1):
     """First for the agent, by what it writes to the console, then for xen.service."""
     deadline = started + BOOT_SECONDS
-    while AGENT_READY not in (log := lab.console_log.read_bytes()):
+    while (log := lab.console_log.read_bytes()).count(AGENT_READY) < boots:
         if not lab.running():
             raise LabError(f"the machine ended while it booted; its console:\n"
                            f"{tail(lab.console_log)}")
