@@ -17,6 +17,7 @@ from collections import Counter
 
 from sim.faults import Trace
 from sim.host import CLOSED, INIT_WAIT, Daemon, Host, wait
+from sim.slack import has_passed
 
 PROGRAM = "tests/faults/xen-virtiod-faults"
 PATIENCE = 30.0
@@ -128,14 +129,14 @@ class HostRun:
 
     def _descriptors(self, may_be):
         folder = f"/proc/{self.daemon.process.pid}/fd"
-        end = time.monotonic() + 20 * AGAIN
+        start = time.monotonic()
         while True:
             time.sleep(AGAIN)
             with contextlib.suppress(FileNotFoundError):  # just closed
                 found = Counter(
                     re.sub(r".*/|:.*|-\d+(.log)?$", "", os.readlink(f"{folder}/{name}"))
                     for name in os.listdir(folder))
-                if not found - may_be or not may_be or time.monotonic() > end:
+                if not found - may_be or not may_be or has_passed(start, 20 * AGAIN):
                     return found
 
     def end(self):
@@ -158,6 +159,7 @@ def come_and_go(run):
     guest = host.guest(run.domid, 1)
     first, second = (f"{run.domid}-virtio-{devid}" for devid in range(2))
     run.wait(lambda: host.serves(NEAR, first) and guest.state(0) == str(INIT_WAIT), first)
+    run.wait(lambda: run.daemon.is_ready, "the daemon")  # it may have failed after all that
     run.daemon.process.send_signal(signal.SIGHUP)
     guest.add(1)
     run.wait(lambda: host.serves(NEAR, first, second) and guest.state(1) == str(INIT_WAIT), second)

@@ -8,6 +8,7 @@ import threading
 import time
 
 from sim.guest import NEEDS_RESET, SECTOR, Disk
+from sim.slack import has_passed, slack
 from sim.xen import GuestCrash
 
 PATIENCE = 13.0  # more than DEVICE_HOLD_USEC, and than any deadline of the session
@@ -33,6 +34,7 @@ class Service:
 
     def __init__(self, start):
         self._start = start
+        self._lock = threading.Lock()  # nobody ends a process while the next one is started
         self.ended = []  # processes that have failed
         self._begin()
 
@@ -45,24 +47,28 @@ class Service:
     def _watch(self):
         while True:
             status = self.frontend.process.wait()
-            if self._is_ending or status not in DOCUMENTED:
-                return
-            self.frontend.wait_exit(status)
-            if status > 0:
-                self.ended.append(self.frontend)
-            time.sleep(AGAIN)
-            self.frontend = self._start()
+            with self._lock:
+                if self._is_ending or status not in DOCUMENTED:
+                    return
+                self.frontend.wait_exit(status)
+                if status > 0:
+                    self.ended.append(self.frontend)
+                time.sleep(AGAIN)
+                self.frontend = self._start()
 
     def end(self):
         """Ends the process in order, and starts none. It may have failed on its own."""
-        self._is_ending = True
-        self.frontend.process.terminate()
-        self._thread.join(PATIENCE)
+        with self._lock:
+            self._is_ending = True
+            self.frontend.process.terminate()
+        self._thread.join(PATIENCE * slack())
         if self._thread.is_alive():
             raise Hang("the frontend does not end")
-        if self.frontend.process.returncode in DOCUMENTED:
-            self.frontend.wait_exit(self.frontend.process.returncode)
+        status = self.frontend.process.returncode
+        if status in DOCUMENTED:
             self.ended.append(self.frontend)
+        if status in (*DOCUMENTED, -signal.SIGTERM):  # or it had only just been started
+            self.frontend.wait_exit(status)
 
     def crash(self):
         """Ends the process as a crash would; there is a next one."""
@@ -115,8 +121,8 @@ class PatientDisk(Disk):
 
     def until_done(self, work):
         """Does work(), and starts over with the device when that asks for it."""
-        end = time.monotonic() + 2 * PATIENCE
-        while time.monotonic() < end:
+        start = time.monotonic()
+        while not has_passed(start, 2 * PATIENCE):
             with contextlib.suppress(StartOver):
                 self.prepare()
                 return work()

@@ -18,6 +18,7 @@ from sim.fault_scenarios import PROGRAM, SCENARIOS, Run, at_work
 from sim.faults import FaultyProgram, message_of, plan, told
 from sim.guest import QUEUE_READY, QUEUE_SEL, STATUS, Disk
 from sim.patience import AGAIN, PATIENCE
+from sim.slack import has_passed
 
 PARTS = 8  # in which the calls are gone through, so that two processes can
 LONG = os.environ.get("XEN_VIRTIO_LONG") == "1"
@@ -62,8 +63,8 @@ def start(factory, build, scenario, *fault):
 
 def left_open(run, opened):
     """The descriptors that a process which has not failed has too many, and goes on to have."""
-    end, more = time.monotonic() + PATIENCE, None
-    while time.monotonic() < end and not run.service.ended:
+    start, more = time.monotonic(), None
+    while not has_passed(start, PATIENCE) and not run.service.ended:
         with contextlib.suppress(FileNotFoundError):  # it is just ending
             more = run.descriptors() - opened
             if not more:
