@@ -25,7 +25,7 @@ bool device_start_put_off(Device *device)
                 return false;
         if (log_limit_permit(&device->driver_limit, now))
                 log_warning(&device->log, "the driver starts the device too often");
-        loop_timer_start(device->start, wait);
+        loop_timer_start(&device->start, wait);
         return true;
 }
 
@@ -92,16 +92,12 @@ static void config_written(Device *device, uint32_t offset, uint32_t size)
                 device->selecting = vhost_session_config_read(device->session);
 }
 
-/* Says whether the event loop may have something to do now: of what no backend hears, it has not.
- */
-static MmioResult event_handle(Device *device, VirtioEvent event)
+static void event_handle(Device *device, VirtioEvent event)
 {
         switch (event.type) {
-        case VIRTIO_EVENT_NONE:
-                return MMIO_QUICK;
         case VIRTIO_EVENT_NOTIFY:
                 driver_notified(device, event.queue);
-                return MMIO_QUICK;
+                break;
         case VIRTIO_EVENT_START:
                 driver_started(device);
                 break;
@@ -128,10 +124,10 @@ static MmioResult event_handle(Device *device, VirtioEvent event)
         case VIRTIO_EVENT_CONFIG_WRITE:
                 config_written(device, event.offset, event.size);
                 break;
+        case VIRTIO_EVENT_NONE:
         default:
                 break;
         }
-        return MMIO_DONE;
 }
 
 /* Whether the driver takes a queue back, whose memory is its own when it is answered. */
@@ -177,9 +173,9 @@ static MmioResult write_carry_out(Device *device, const MmioAccess *access)
 {
         const VirtioEvent event =
                 virtio_mmio_write(device->mmio, access->offset, access->size, access->data);
-        const MmioResult result = event_handle(device, event);
 
-        return write_waits(device, access) ? MMIO_WAIT : result;
+        event_handle(device, event);
+        return write_waits(device, access) ? MMIO_WAIT : MMIO_DONE;
 }
 
 /* Whether the next answer is that of an access that is timed. */
@@ -198,7 +194,7 @@ MmioResult device_access(Device *device, const MmioAccess *access, uint64_t *ret
                 return MMIO_WAIT;
         if (access->is_read) {
                 *ret_data = virtio_mmio_read(device->mmio, access->offset, access->size);
-                return MMIO_QUICK;
+                return MMIO_DONE;
         }
         if (!write_waits(device, access))
                 result = write_carry_out(device, access);

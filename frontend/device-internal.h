@@ -37,8 +37,8 @@ struct Device {
         KernelNotify kernel_notify;
         VhostSession *session;
         VhostOffer offer; /* the latest; the driver sees it from its next reset on */
-        sd_event_source *hold, *quieten;
-        sd_event_source *start; /* of rings, when it is put off */
+        LoopTimer hold, quieten;
+        LoopTimer start; /* of rings, when it is put off */
         StartLimit start_limit;
 
         bool answering;       /* the driver's accesses are answered, no longer held */
@@ -54,8 +54,8 @@ struct Device {
         LogLimit driver_limit, backend_limit;
 };
 
-/* Interrupts the guest. Returns whether that was possible; else the device has failed. */
-bool device_interrupt(Device *device);
+/* Interrupts the guest. If that is not possible the device has failed. */
+void device_interrupt(Device *device);
 
 /* Lets the driver see the latest offer, if it uses none; else looks whether it can go on. */
 void device_offer_apply(Device *device);

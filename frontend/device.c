@@ -20,17 +20,16 @@ static void device_fail(Device *device, int error)
         device->ops->failed(device->userdata, error);
 }
 
-bool device_interrupt(Device *device)
+void device_interrupt(Device *device)
 {
         int r = hypervisor_interrupt(device->hypervisor, device->launch.irq);
 
         if (r < 0) {
                 log_error_errno(&device->log, r, "cannot interrupt the guest: %m");
                 device_fail(device, r);
-                return false;
+                return;
         }
         device->counters->counters.interrupts++;
-        return true;
 }
 
 /* The device cannot go on until the driver resets it; a driver that is up is told. */
@@ -87,10 +86,9 @@ void device_rings_start(Device *device)
         }
 }
 
-static int start_due(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void start_due(void *userdata)
 {
         device_rings_start(userdata);
-        return 0;
 }
 
 /* What has been begun is finished first. */
@@ -118,13 +116,12 @@ static void leave_go_on(Device *device)
         device->ops->left(device->userdata);
 }
 
-static int quiet_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void quiet_elapsed(void *userdata)
 {
         Device *device = userdata;
 
         device->quiet = true;
         leave_go_on(device);
-        return 0;
 }
 
 void device_leave(Device *device)
@@ -133,7 +130,7 @@ void device_leave(Device *device)
                 return;
         device->leaving = true;
         kernel_notify_stop(&device->kernel_notify);
-        loop_timer_start(device->quieten, QUIET_USEC);
+        loop_timer_start(&device->quieten, QUIET_USEC);
         leave_go_on(device);
 }
 
@@ -262,14 +259,14 @@ static const VhostSessionOps session_ops = {
 };
 
 /* The backend has used buffers, which concerns nobody but the guest. */
-static bool backend_called(void *userdata)
+static void backend_called(void *userdata)
 {
         Device *device = userdata;
 
         if (!virtio_is_running(&device->mmio->device))
-                return false;
+                return;
         virtio_interrupt_raise(&device->mmio->device, VIRTIO_INTERRUPT_QUEUE);
-        return !device_interrupt(device);
+        device_interrupt(device);
 }
 
 /* The guest's memory may be written to by who should not: it has no other protection then. */
@@ -291,7 +288,7 @@ static void holder_warn(Device *device)
 }
 
 /* A guest that waits any longer takes it for a hang: better there is no device than no guest. */
-static int hold_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void hold_elapsed(void *userdata)
 {
         Device *device = userdata;
 
@@ -307,19 +304,17 @@ static int hold_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_
                 device->hold_over = true;
         }
         requests_serve(device);
-        return 0;
 }
 
 void device_hold_begin(Device *device)
 {
-        if (sd_event_source_get_enabled(device->hold, NULL) > 0)
-                return;
-        loop_timer_start(device->hold, DEVICE_HOLD_USEC);
+        if (!device->hold.is_on)
+                loop_timer_start(&device->hold, DEVICE_HOLD_USEC);
 }
 
 void device_hold_end(Device *device)
 {
-        sd_event_source_set_enabled(device->hold, SD_EVENT_OFF);
+        loop_timer_stop(&device->hold);
         device->hold_over = false;
 }
 
@@ -374,7 +369,7 @@ static int counters_begin(Device *device)
 static int parts_open(Device *device, const NotifyProbe *probe)
 {
         VhostSessionParts session = {
-                .event = loop_event(device->loop),
+                .loop = device->loop,
                 .folder = device->files.fds[DEVICE_FILE_FOLDER],
                 .socket = BACKEND_SOCKET,
                 .type = device->type,
@@ -408,16 +403,7 @@ static int parts_open(Device *device, const NotifyProbe *probe)
         session.call_fd = notify_call_fd(device->notify);
         session.progress = &device->state->progress;
         session.progress_file = device->files.fds[DEVICE_FILE_INFLIGHT];
-        r = vhost_session_new(&session, &device->session);
-        if (r < 0)
-                return r;
-        r = loop_timer_new(device->loop, hold_elapsed, device, &device->hold);
-        if (r < 0)
-                return r;
-        r = loop_timer_new(device->loop, quiet_elapsed, device, &device->quieten);
-        if (r < 0)
-                return r;
-        return loop_timer_new(device->loop, start_due, device, &device->start);
+        return vhost_session_new(&session, &device->session);
 }
 
 int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device)
@@ -449,6 +435,9 @@ int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device
                 .domid = parts->name->domid,
         };
 
+        loop_timer_init(&device->hold, device->loop, hold_elapsed, device);
+        loop_timer_init(&device->quieten, device->loop, quiet_elapsed, device);
+        loop_timer_init(&device->start, device->loop, start_due, device);
         r = device_files_set_status(&device->files, "");
         if (r >= 0)
                 r = parts_open(device, parts->probe);
@@ -468,9 +457,9 @@ Device *device_free(Device *device)
 {
         if (!device)
                 return NULL;
-        sd_event_source_disable_unref(device->hold);
-        sd_event_source_disable_unref(device->quieten);
-        sd_event_source_disable_unref(device->start);
+        loop_timer_stop(&device->hold);
+        loop_timer_stop(&device->quieten);
+        loop_timer_stop(&device->start);
         kernel_notify_stop(&device->kernel_notify);
         vhost_session_free(device->session);
         notify_free(device->notify);

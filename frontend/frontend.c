@@ -32,57 +32,53 @@ struct Frontend {
         Members *members;
         bool is_serving;
         bool is_patient; /* accesses to ranges without a device wait; not for ever: */
-        sd_event_source *patience;
+        LoopTimer patience;
 };
 
 /* Nothing works without the hypervisor's interface; systemd and the orchestrator start us anew. */
 static void hypervisor_failed(Frontend *frontend, int error)
 {
         log_error_errno(&frontend->log, error, "the hypervisor's interface failed: %m");
-        sd_event_exit(loop_event(frontend->loop), error);
+        loop_exit(frontend->loop, error);
 }
 
-/* Returns whether the event loop may have something to do now. */
-static bool requests_serve(Frontend *frontend)
+static void requests_serve(Frontend *frontend)
 {
         int r;
 
         if (!frontend->is_serving)
-                return false;
+                return;
         r = ioreq_serve(&frontend->ioreq);
         if (r < 0)
                 hypervisor_failed(frontend, r);
-        return r != 0;
 }
 
 /* There is news of devices, or soon will be. */
 static void patience_renew(Frontend *frontend)
 {
         frontend->is_patient = frontend->is_shared;
-        sd_event_source_set_enabled(frontend->patience, SD_EVENT_OFF);
+        loop_timer_stop(&frontend->patience);
 }
 
 /*
  * A range is claimed before its device gets here. A guest that waits any longer takes it for a
  * hang: better there is no device than no guest.
  */
-static int patience_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_,
-                            void *userdata)
+static void patience_elapsed(void *userdata)
 {
         Frontend *frontend = userdata;
 
         log_error(&frontend->log, "the guest waits for a device that is not served: it sees none");
         frontend->is_patient = false;
         requests_serve(frontend);
-        return 0;
 }
 
 static MmioResult absent_access(Frontend *frontend)
 {
         if (!frontend->is_patient)
-                return MMIO_QUICK;
-        if (sd_event_source_get_enabled(frontend->patience, NULL) == 0)
-                loop_timer_start(frontend->patience, DEVICE_HOLD_USEC);
+                return MMIO_DONE;
+        if (!frontend->patience.is_on)
+                loop_timer_start(&frontend->patience, DEVICE_HOLD_USEC);
         return MMIO_WAIT;
 }
 
@@ -108,14 +104,14 @@ static void device_failed(void *userdata, int error)
                 return;
         /* What the guest does until this process ends is the next one's to answer. */
         frontend->is_patient = true;
-        sd_event_exit(loop_event(frontend->loop), error);
+        loop_exit(frontend->loop, error);
 }
 
 static void device_left(void *userdata)
 {
         Frontend *frontend = userdata;
 
-        sd_event_exit(loop_event(frontend->loop), 0);
+        loop_exit(frontend->loop, 0);
 }
 
 static const DeviceOps device_ops = {
@@ -131,7 +127,7 @@ static MmioResult device_find(void *userdata, uint64_t base, void **ret_device)
 
         *ret_device = members_find(frontend->members, base);
         if (*ret_device || !members_may_come(frontend->members, base))
-                return MMIO_QUICK;
+                return MMIO_DONE;
         return absent_access(frontend);
 }
 
@@ -159,14 +155,15 @@ static const IoreqOps ioreq_ops = {
         .invalidate = memory_invalidated,
 };
 
-static bool events_ready(void *userdata)
+static void events_ready(void *userdata)
 {
         Frontend *frontend = userdata;
         int r = hypervisor_events_take(frontend->hypervisor);
 
         if (r < 0)
                 hypervisor_failed(frontend, r);
-        return r < 0 || (r > 0 && requests_serve(frontend));
+        else if (r > 0)
+                requests_serve(frontend);
 }
 
 static int banks_open(Frontend *frontend, int *fds)
@@ -247,11 +244,8 @@ static int members_open(Frontend *frontend)
                 .ops = &device_ops,
                 .userdata = frontend,
         };
-        int r;
 
-        r = loop_timer_new(frontend->loop, patience_elapsed, frontend, &frontend->patience);
-        if (r < 0)
-                return r;
+        loop_timer_init(&frontend->patience, frontend->loop, patience_elapsed, frontend);
         patience_renew(frontend);
         return members_new(&parts, &frontend->launch, &frontend->members);
 }
@@ -301,7 +295,7 @@ Frontend *frontend_free(Frontend *frontend)
                 return NULL;
         if (frontend->is_serving)
                 loop_unwatch(frontend->loop, hypervisor_event_fd(frontend->hypervisor));
-        sd_event_source_disable_unref(frontend->patience);
+        loop_timer_stop(&frontend->patience);
         members_free(frontend->members);
         for (int i = 0; i < MEMORY_BANKS_MAX; i++) {
                 fd_closep(&frontend->memory_fds[i]);

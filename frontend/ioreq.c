@@ -59,26 +59,22 @@ static MmioResult request_handle(IoreqServer *server, const IoRequest *request, 
                 return MMIO_DONE;
         }
         server->n_bad_requests++;
-        return MMIO_QUICK;
+        return MMIO_DONE;
 }
 
 int ioreq_serve(IoreqServer *server)
 {
         const unsigned int n_vcpus = hypervisor_n_vcpus(server->hypervisor);
-        bool was_quick = true;
         int r;
 
         for (unsigned int vcpu = 0; vcpu < n_vcpus; vcpu++) {
                 IoRequest request;
-                MmioResult result;
                 void *device;
                 uint64_t data;
 
                 if (hypervisor_request_take(server->hypervisor, vcpu, &request) == 0)
                         continue;
-                result = request_handle(server, &request, &device, &data);
-                was_quick &= result == MMIO_QUICK;
-                if (result == MMIO_WAIT)
+                if (request_handle(server, &request, &device, &data) == MMIO_WAIT)
                         continue;
                 server->n_requests++;
                 r = hypervisor_request_complete(server->hypervisor, vcpu, data);
@@ -87,6 +83,5 @@ int ioreq_serve(IoreqServer *server)
                 if (device)
                         server->ops->answered(device);
         }
-        r = hypervisor_events_unmask(server->hypervisor);
-        return r < 0 ? r : !was_quick;
+        return hypervisor_events_unmask(server->hypervisor);
 }

@@ -21,9 +21,8 @@ typedef struct MmioAccess {
 } MmioAccess;
 
 typedef enum MmioResult {
-        MMIO_DONE,  /* answer with *ret_data; the event loop may have something to do now */
-        MMIO_QUICK, /* the same, but for the event loop nothing has changed */
-        MMIO_WAIT,  /* not now: hand the same access over again in the next ioreq_serve() */
+        MMIO_DONE, /* answer with *ret_data */
+        MMIO_WAIT, /* not now: hand the same access over again in the next ioreq_serve() */
 } MmioResult;
 
 typedef struct IoreqOps {
@@ -51,7 +50,6 @@ typedef struct IoreqServer {
  * Serves what waits, each vCPU once, and unmasks the events that were taken. Bounded work: a guest
  * that asks again at once is served in the next round of the loop.
  *
- * Returns 1 if the event loop may have something to do now, 0 if all that was done was quick, or
- * the negative errno of the hypervisor's interface, after which nothing works.
+ * Returns 0, or the negative errno of the hypervisor's interface, after which nothing works.
  */
 int ioreq_serve(IoreqServer *server) _warn_unused_;

@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <systemd/sd-id128.h>
 
 /* include/uapi/xen/privcmd.h and evtchn.h of Linux. */
 #define IOCTL_PRIVCMD_DM_OP     0x00105005U
@@ -25,16 +24,9 @@ static const uint32_t allowed_ioctls[] = {
 
 /* Whatever their arguments. */
 static const int allowed[] = {
-        /* The loop: its own wait, and sd-event. */
+        /* The loop. The C library's poll() is the one or the other, as the machine has it. */
         SCMP_SYS(poll),
         SCMP_SYS(ppoll),
-        SCMP_SYS(epoll_ctl),
-        SCMP_SYS(epoll_pwait),
-        SCMP_SYS(epoll_pwait2),
-        SCMP_SYS(epoll_wait),
-        SCMP_SYS(timerfd_create),
-        SCMP_SYS(timerfd_settime),
-        SCMP_SYS(signalfd4),
         SCMP_SYS(clock_gettime),
         /* Events, kicks, calls, the backend. */
         SCMP_SYS(read),
@@ -120,15 +112,10 @@ static int rules_add(scmp_filter_ctx filter)
 int isolate_syscalls(void)
 {
         _cleanup_(filter_release) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-        sd_id128_t boot_id;
         int r;
 
         if (!filter)
                 return -ENOMEM;
-        /* sd-event spreads its timers by the machine's boot id, which it reads from a file once. */
-        r = sd_id128_get_boot(&boot_id);
-        if (r < 0)
-                return r;
         r = rules_add(filter);
         if (r < 0)
                 return r;

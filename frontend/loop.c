@@ -3,6 +3,7 @@
 #include "frontend/loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -14,55 +15,35 @@ typedef struct Watch {
 } Watch;
 
 struct Loop {
-        sd_event *event;
+        bool is_over;
+        int code;               /* what was said then */
+        LoopTimer *timers;      /* that are on, the earliest first */
         uint64_t watchdog_usec; /* 0: systemd does not want to hear of us */
-        sd_event_source *watchdog;
+        LoopTimer watchdog;
         unsigned int n; /* places that have been in use */
         Watch watches[LOOP_WATCHES_MAX];
         struct pollfd fds[LOOP_WATCHES_MAX]; /* theirs, or -1, which poll() passes over */
 };
 
-static void place_set(Loop *loop, unsigned int place, int fd)
-{
-        loop->fds[place] = (struct pollfd){ .fd = fd, .events = POLLIN };
-}
-
-/* Something is to be dispatched. */
-static bool event_ready(void *userdata _unused_)
-{
-        return true;
-}
-
 int loop_new(Loop **ret_loop)
 {
-        _cleanup_(loop_freep) Loop *loop = calloc(1, sizeof(*loop));
-        int r;
+        Loop *loop = calloc(1, sizeof(*loop));
 
         if (!loop)
                 return -ENOMEM;
-        r = sd_event_new(&loop->event);
-        if (r < 0)
-                return r;
-        r = loop_watch(loop, sd_event_get_fd(loop->event), event_ready, NULL);
-        if (r < 0)
-                return r;
-        *ret_loop = steal_pointer(loop);
+        *ret_loop = loop;
         return 0;
 }
 
 Loop *loop_free(Loop *loop)
 {
-        if (!loop)
-                return NULL;
-        sd_event_source_disable_unref(loop->watchdog);
-        sd_event_unref(loop->event);
         free(loop);
         return NULL;
 }
 
-sd_event *loop_event(const Loop *loop)
+static void place_set(Loop *loop, unsigned int place, int fd)
 {
-        return loop->event;
+        loop->fds[place] = (struct pollfd){ .fd = fd, .events = POLLIN };
 }
 
 /* The place of a descriptor; or of none: -1. loop->n, if there is none. */
@@ -106,100 +87,131 @@ void loop_watch_enable(Loop *loop, int fd, bool enable)
                 place_set(loop, place, enable ? fd : -1);
 }
 
-/*
- * Waits, if it is to, and runs what is ready; a place that changes meanwhile is not. Returns
- * whether it is sd-event's turn, or a negative errno.
- */
-static int watches_serve(Loop *loop, bool wait)
+static uint64_t clock_read(clockid_t clock)
 {
-        bool is_turn = false;
+        struct timespec now;
 
-        if (poll(loop->fds, loop->n, wait ? -1 : 0) < 0)
-                return errno == EINTR ? 1 : -errno;
-        for (unsigned int place = 0; place < loop->n; place++) {
-                const Watch *watch = &loop->watches[place];
-
-                if (loop->fds[place].revents != 0 && watch->ready(watch->userdata))
-                        is_turn = true;
-        }
-        return is_turn;
-}
-
-/*
- * One turn of sd-event, as sd_event_run() does it, but for the waiting. Returns 0, or a negative
- * errno.
- */
-static int turn_run(Loop *loop)
-{
-        sd_event *event = loop->event;
-        int pending, r;
-
-        pending = sd_event_prepare(event); /* sets the timers */
-        if (pending < 0)
-                return pending;
-        do
-                r = watches_serve(loop, pending == 0);
-        while (r == 0 && pending == 0);
-        if (r < 0)
-                return r;
-        if (pending == 0)
-                pending = sd_event_wait(event, 0);
-        if (pending > 0)
-                pending = sd_event_dispatch(event);
-        return pending < 0 ? pending : 0;
-}
-
-int loop_run(Loop *loop)
-{
-        int r, code = 0;
-
-        while (sd_event_get_state(loop->event) != SD_EVENT_FINISHED) {
-                r = turn_run(loop);
-                if (r < 0)
-                        return r;
-        }
-        r = sd_event_get_exit_code(loop->event, &code);
-        return r < 0 ? r : code;
+        clock_gettime(clock, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 uint64_t loop_now(void)
 {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+        return clock_read(CLOCK_MONOTONIC);
 }
 
-/* As exact as a deadline has to be. */
-#define TIMER_ACCURACY_USEC 1000
-
-int loop_timer_new(Loop *loop, sd_event_time_handler_t elapsed, void *userdata,
-                   sd_event_source **ret_timer)
+/*
+ * How long to wait for the first timer, milliseconds; -1 without one. The clock that is a tick late
+ * takes no system call, which the other one does with some of Xen's clock sources.
+ */
+static int timers_wait(const Loop *loop)
 {
-        sd_event_source *timer;
-        int r = sd_event_add_time(loop->event, &timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_USEC,
-                                  elapsed, userdata);
+        uint64_t now, msec;
 
-        if (r < 0)
-                return r;
-        sd_event_source_set_enabled(timer, SD_EVENT_OFF);
-        *ret_timer = timer;
+        if (!loop->timers)
+                return -1;
+        now = clock_read(CLOCK_MONOTONIC_COARSE);
+        if (loop->timers->when_usec <= now)
+                return 0;
+        msec = (loop->timers->when_usec - now + 999) / 1000;
+        return msec < INT_MAX ? (int)msec : INT_MAX;
+}
+
+/* Runs the first timer, if it has elapsed: no more, as one may start another. Returns whether. */
+static bool timer_serve(Loop *loop)
+{
+        LoopTimer *timer = loop->timers;
+
+        if (!timer || loop->is_over || timer->when_usec > loop_now())
+                return false;
+        loop_timer_stop(timer);
+        timer->elapsed(timer->userdata);
+        return true;
+}
+
+/* Serves n that are ready, at most: a place that changes meanwhile is not ready any more. */
+static void watches_serve(Loop *loop, int n)
+{
+        for (unsigned int place = 0; n > 0 && place < loop->n && !loop->is_over; place++) {
+                const Watch *watch = &loop->watches[place];
+
+                if (loop->fds[place].revents == 0)
+                        continue;
+                n--;
+                watch->ready(watch->userdata);
+        }
+}
+
+int loop_turn(Loop *loop, bool wait)
+{
+        const int timeout = wait ? timers_wait(loop) : 0;
+        const int n = poll(loop->fds, loop->n, timeout);
+        bool elapsed = false;
+
+        if (n < 0)
+                return errno == EINTR ? 1 : -errno;
+        watches_serve(loop, n);
+        if (n == 0 || timeout == 0)
+                elapsed = timer_serve(loop);
+        return n > 0 || elapsed;
+}
+
+int loop_run(Loop *loop, int *ret_code)
+{
+        int r;
+
+        while (!loop->is_over) {
+                r = loop_turn(loop, true);
+                if (r < 0)
+                        return r;
+        }
+        *ret_code = loop->code;
         return 0;
 }
 
-void loop_timer_start(sd_event_source *timer, uint64_t usec)
+void loop_exit(Loop *loop, int code)
 {
-        sd_event_source_set_time(timer, loop_now() + usec);
-        sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+        loop->is_over = true;
+        loop->code = code;
 }
 
-static int watchdog_elapsed(sd_event_source *timer, uint64_t usec _unused_, void *userdata)
+void loop_timer_init(LoopTimer *timer, Loop *loop, void (*elapsed)(void *userdata), void *userdata)
 {
-        const Loop *loop = userdata;
+        *timer = (LoopTimer){ .loop = loop, .elapsed = elapsed, .userdata = userdata };
+}
+
+void loop_timer_start(LoopTimer *timer, uint64_t usec)
+{
+        LoopTimer **place = &timer->loop->timers;
+
+        loop_timer_stop(timer);
+        timer->when_usec = usec == 0 ? 0 : loop_now() + usec;
+        while (*place && (*place)->when_usec <= timer->when_usec)
+                place = &(*place)->next;
+        timer->next = *place;
+        *place = timer;
+        timer->is_on = true;
+}
+
+void loop_timer_stop(LoopTimer *timer)
+{
+        LoopTimer **place;
+
+        if (!timer->is_on)
+                return;
+        place = &timer->loop->timers;
+        while (*place != timer)
+                place = &(*place)->next;
+        *place = timer->next;
+        timer->is_on = false;
+}
+
+static void watchdog_elapsed(void *userdata)
+{
+        Loop *loop = userdata;
 
         sd_notify(0, "WATCHDOG=1");
-        loop_timer_start(timer, loop->watchdog_usec / 2);
-        return 0;
+        loop_timer_start(&loop->watchdog, loop->watchdog_usec / 2);
 }
 
 int loop_watchdog_start(Loop *loop)
@@ -208,8 +220,7 @@ int loop_watchdog_start(Loop *loop)
 
         if (r <= 0)
                 return r;
-        r = loop_timer_new(loop, watchdog_elapsed, loop, &loop->watchdog);
-        if (r >= 0)
-                loop_timer_start(loop->watchdog, 0);
-        return r;
+        loop_timer_init(&loop->watchdog, loop, watchdog_elapsed, loop);
+        loop_timer_start(&loop->watchdog, 0);
+        return 0;
 }

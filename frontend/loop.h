@@ -2,14 +2,11 @@
 #pragma once
 
 /*
- * The process's event loop: sd-event, and a short way past it for what a guest's request takes. A
- * turn of sd-event costs more than all that is done for an access, and hardly any access concerns
- * it. So this waits for a few descriptors itself, and for sd-event's own, which is readable when
- * anything is to be dispatched there: timers, signals, the watchdog, backends.
+ * The process's event loop: descriptors that become readable, and timers. It is poll() and a list:
+ * it takes no descriptor of its own, and no system call but the one that waits.
  */
 
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/device-list.h"
 #include "common/macros.h"
@@ -18,6 +15,8 @@ typedef struct Loop Loop;
 
 /* Returns 0 or a negative errno. */
 int loop_new(Loop **ret_loop) _warn_unused_;
+
+/* All timers have to be off. NULL is fine. */
 Loop *loop_free(Loop *loop);
 
 static inline void loop_freep(Loop **loop)
@@ -25,22 +24,18 @@ static inline void loop_freep(Loop **loop)
         loop_free(*loop);
 }
 
-/* What all but the short way is registered with. Borrowed. */
-sd_event *loop_event(const Loop *loop);
-
-/* sd-event itself, the guest's requests, and the calls of as many devices as a list has. */
-#define LOOP_WATCHES_MAX (2 + DEVICE_LIST_MAX)
-
 /*
- * What is run when a watched descriptor is readable. It has to say what sd-event cannot know, as
- * timers are set, and what is put off is looked at, in sd-event's turn alone: true if it may have
- * changed any of its sources, or told it to exit. To say true without need costs some time, and
- * nothing else.
+ * The guest's requests, signals, and the messages of a reload; and of as many devices as a list
+ * has, the calls, and the backend's connection, channel and process.
  */
-typedef bool (*LoopReady)(void *userdata);
+#define LOOP_WATCHES_MAX (3 + 4 * DEVICE_LIST_MAX)
+
+/* What is run, once a turn, when a watched descriptor is readable, or has an error. */
+typedef void (*LoopReady)(void *userdata);
 
 /*
- * Watches a descriptor, which stays the caller's, until loop_unwatch(). Returns 0, or -ENOSPC.
+ * Watches a descriptor, which stays the caller's, until loop_unwatch(), which has to come before it
+ * is closed, and may come twice. Returns 0, or -ENOSPC.
  * These functions may be called at any time; ready is not run any more for what is not watched, or
  * not enabled.
  */
@@ -50,27 +45,47 @@ void loop_unwatch(Loop *loop, int fd);
 /* Lets a watched descriptor alone for some time. At first it is enabled. */
 void loop_watch_enable(Loop *loop, int fd, bool enable);
 
-/*
- * Runs until somebody calls sd_event_exit(), and returns what was said there, or a negative errno.
- * Neither side can starve the other: both are looked at in each round.
- */
-int loop_run(Loop *loop) _warn_unused_;
+/* Runs until loop_exit(), and returns 0 and what was said there; or a negative errno. */
+int loop_run(Loop *loop, int *ret_code) _warn_unused_;
+
+/* Ends loop_run(), now or as soon as it is called: nothing else is run. The latest code counts. */
+void loop_exit(Loop *loop, int code);
 
 /*
- * CLOCK_MONOTONIC, microseconds. sd-event's own idea of the time is that of its latest turn, which
- * may have been long ago, so that nothing is measured by it, nor set relative to it.
+ * One turn: waits, if it is to, for the first descriptor or timer; runs what is ready of the
+ * descriptors, and then one timer, so that neither can starve the other. Returns 1 if there may be
+ * more to do at once, 0 if not, or a negative errno.
  */
+int loop_turn(Loop *loop, bool wait) _warn_unused_;
+
+/* CLOCK_MONOTONIC, microseconds. */
 uint64_t loop_now(void);
 
-/* Makes a timer of CLOCK_MONOTONIC that is off. Returns 0 or a negative errno. */
-int loop_timer_new(Loop *loop, sd_event_time_handler_t elapsed, void *userdata,
-                   sd_event_source **ret_timer) _warn_unused_;
+/* A timer, which is its owner's to embed, and all zero until it is set up. */
+typedef struct LoopTimer {
+        Loop *loop; /* borrowed */
+        void (*elapsed)(void *userdata);
+        void *userdata;
 
-/* Lets such a timer elapse once, in so many microseconds, whatever it was set to. */
-void loop_timer_start(sd_event_source *timer, uint64_t usec);
+        bool is_on; /* the loop's, as is what follows */
+        uint64_t when_usec;
+        struct LoopTimer *next;
+} LoopTimer;
+
+/* Sets up a timer, which is off. */
+void loop_timer_init(LoopTimer *timer, Loop *loop, void (*elapsed)(void *userdata), void *userdata);
 
 /*
- * Tells systemd from time to time that the loop turns, if the unit has a watchdog. sd-event can do
- * that, too, but takes a descriptor of its own for it. Returns 0 or a negative errno.
+ * Lets it elapse once, in so many microseconds, whatever it was set to; with 0 in the next turn. It
+ * is never early, and late by a tick of the kernel's or two (4 ms each, at 250 Hz).
+ */
+void loop_timer_start(LoopTimer *timer, uint64_t usec);
+
+/* Switches it off; to be done before it ceases to be. It may be off, or all zero. */
+void loop_timer_stop(LoopTimer *timer);
+
+/*
+ * Tells systemd from time to time that the loop turns, if the unit has a watchdog. Returns 0 or a
+ * negative errno.
  */
 int loop_watchdog_start(Loop *loop) _warn_unused_;

@@ -7,9 +7,8 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
+#include <sys/signalfd.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "common/device-list.h"
 #include "common/device-name.h"
@@ -163,27 +162,55 @@ static int files_open(Job *job)
         return -ENOENT;
 }
 
-/* However long a backend takes for the requests that it has begun. */
-static int signal_received(sd_event_source *source, const struct signalfd_siginfo *info _unused_,
-                           void *userdata)
+/* The process's end, when it is told to. */
+typedef struct Leave {
+        int signals; /* a descriptor; or -1 */
+        Loop *loop;
+        Frontend *frontend;
+        LoopTimer timer;
+} Leave;
+
+static void leave_elapsed(void *userdata)
 {
-        frontend_leave(userdata);
-        /* Without a handler sd-event ends the loop, with status 0. */
-        return sd_event_add_time(sd_event_source_get_event(source), NULL, CLOCK_MONOTONIC,
-                                 loop_now() + LEAVE_USEC, 0, NULL, NULL);
+        loop_exit(userdata, 0);
 }
 
-static int signals_handle(sd_event *event, Frontend *frontend)
+/* However long a backend takes for the requests that it has begun. */
+static void signal_received(void *userdata)
+{
+        Leave *leave = userdata;
+        struct signalfd_siginfo info;
+
+        if (read(leave->signals, &info, sizeof(info)) != sizeof(info))
+                return;
+        frontend_leave(leave->frontend);
+        if (!leave->timer.is_on)
+                loop_timer_start(&leave->timer, LEAVE_USEC);
+}
+
+/* Not with handlers: ppoll() runs none while there is something to read, as the guest likes. */
+static int leave_prepare(Leave *leave)
 {
         sigset_t signals;
-        int r;
 
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
         sigprocmask(SIG_BLOCK, &signals, NULL);
-        r = sd_event_add_signal(event, NULL, SIGTERM, signal_received, frontend);
-        return r < 0 ? r : sd_event_add_signal(event, NULL, SIGINT, signal_received, frontend);
+        leave->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (leave->signals < 0)
+                return -errno;
+        loop_timer_init(&leave->timer, leave->loop, leave_elapsed, leave->loop);
+        return loop_watch(leave->loop, leave->signals, signal_received, leave);
+}
+
+static void leave_clear(Leave *leave)
+{
+        if (leave->signals < 0)
+                return;
+        loop_timer_stop(&leave->timer);
+        loop_unwatch(leave->loop, leave->signals);
+        fd_closep(&leave->signals);
 }
 
 static void device_opened(void *userdata, const DeviceName *name, DeviceFiles *files)
@@ -234,10 +261,11 @@ static int privileges_drop(const Job *job, Frontend *frontend)
 /* Who ends the loop has said why, if it is not just over. */
 static int events_handle(const Job *job, Loop *loop)
 {
-        int r = loop_run(loop), code;
+        int code, r = loop_run(loop, &code);
 
-        if (r < 0 && (sd_event_get_exit_code(loop_event(loop), &code) < 0 || code != r))
-                log_error_errno(&job->log, r, "cannot wait for events: %m");
+        if (r >= 0)
+                return code;
+        log_error_errno(&job->log, r, "cannot wait for events: %m");
         return r;
 }
 
@@ -251,7 +279,10 @@ static int serve(Job *job)
                 .is_shared = job->is_shared,
                 .launch = &job->launch,
         };
-        Reload reload = { .domid = job->domid, .log = &job->log, .ops = &reload_ops };
+        _cleanup_(leave_clear) Leave leave = { .signals = -1 };
+        Reload reload = {
+                .domid = job->domid, .fd = job->reload, .log = &job->log, .ops = &reload_ops
+        };
         int r;
 
         r = loop_new(&loop);
@@ -265,7 +296,9 @@ static int serve(Job *job)
         r = frontend_new(&parts, &frontend);
         if (r < 0)
                 return r;
-        r = signals_handle(loop_event(loop), frontend);
+        leave.loop = loop;
+        leave.frontend = frontend;
+        r = leave_prepare(&leave);
         if (r < 0) {
                 log_error_errno(&job->log, r, "cannot handle signals: %m");
                 return r;
@@ -279,7 +312,7 @@ static int serve(Job *job)
         reload.userdata = frontend;
         r = devices_add(job, frontend);
         if (r >= 0 && job->is_shared)
-                r = reload_receive(&reload, loop_event(loop), job->reload);
+                r = reload_receive(&reload, loop);
         if (r >= 0)
                 r = frontend_serve(frontend);
         return r < 0 ? r : events_handle(job, loop);

@@ -11,9 +11,9 @@
 struct Members {
         DeviceParts parts;
         Launch common;
-        MmioMap map;             /* of struct Member */
-        sd_event_source *reaper; /* frees devices that have failed */
-        bool leaving;            /* the process is going to end */
+        MmioMap map;      /* of struct Member */
+        LoopTimer reaper; /* frees devices that have failed */
+        bool leaving;     /* the process is going to end */
 };
 
 typedef struct Member {
@@ -73,7 +73,7 @@ static void device_failed(void *userdata, int error)
         const DeviceParts *parts = &member->members->parts;
 
         member->has_failed = true;
-        loop_timer_start(member->members->reaper, 0);
+        loop_timer_start(&member->members->reaper, 0);
         leave_go_on(member->members);
         parts->ops->failed(parts->userdata, error);
 }
@@ -85,7 +85,7 @@ static const DeviceOps device_ops = {
         .failed = device_failed,
 };
 
-static int devices_reap(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void devices_reap(void *userdata)
 {
         Members *members = userdata;
 
@@ -95,24 +95,18 @@ static int devices_reap(sd_event_source *source _unused_, uint64_t usec _unused_
                 if (member && member->has_failed)
                         member->device = device_free(member->device);
         }
-        return 0;
 }
 
 int members_new(const DeviceParts *parts, const Launch *common, Members **ret_members)
 {
         Members *members;
-        int r;
 
         members = calloc(1, sizeof(*members));
         if (!members)
                 return -ENOMEM;
         members->parts = *parts;
         members->common = *common;
-        r = loop_timer_new(parts->loop, devices_reap, members, &members->reaper);
-        if (r < 0) {
-                members_free(members);
-                return r;
-        }
+        loop_timer_init(&members->reaper, parts->loop, devices_reap, members);
         *ret_members = members;
         return 0;
 }
@@ -140,7 +134,7 @@ Members *members_free(Members *members)
         if (!members)
                 return NULL;
         members_clear(members, &(DeviceList){ 0 });
-        sd_event_source_disable_unref(members->reaper);
+        loop_timer_stop(&members->reaper);
         free(members);
         return NULL;
 }

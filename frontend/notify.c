@@ -13,14 +13,14 @@ struct Notify {
         void *userdata;
 };
 
-static bool call_ready(void *userdata)
+static void call_ready(void *userdata)
 {
         const Notify *notify = userdata;
         uint64_t count;
 
         /* However often it was called: the driver looks at all queues. */
-        return read(notify->call_fd, &count, sizeof(count)) == sizeof(count) &&
-               notify->called(notify->userdata);
+        if (read(notify->call_fd, &count, sizeof(count)) == sizeof(count))
+                notify->called(notify->userdata);
 }
 
 int notify_new(Loop *loop, LoopReady called, void *userdata, Notify **ret_notify)

@@ -15,8 +15,8 @@
 typedef struct Notify Notify;
 
 /*
- * called is run when a backend has used buffers of any queue, as LoopReady says. The loop is
- * borrowed. Returns 0 or a negative errno.
+ * called is run when a backend has used buffers of any queue. The loop is borrowed. Returns 0 or a
+ * negative errno.
  */
 int notify_new(Loop *loop, LoopReady called, void *userdata, Notify **ret_notify) _warn_unused_;
 Notify *notify_free(Notify *notify);

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -114,26 +113,24 @@ static void device_handle(const Reload *reload, Message *message)
         reload->ops->opened(reload->userdata, &name, &files);
 }
 
-static int message_ready(sd_event_source *source _unused_, int fd, uint32_t events _unused_,
-                         void *userdata)
+static void message_ready(void *userdata)
 {
         const Reload *reload = userdata;
         _cleanup_(message_close) Message message = { 0 };
         int r;
 
-        r = message_receive(fd, &message);
+        r = message_receive(reload->fd, &message);
         if (r < 0)
                 log_error_errno(reload->log, r, "reload: %m");
         else if (r > 0 && message.text[0] == RELOAD_LIST)
                 list_handle(reload, &message);
         else if (r > 0 && message.text[0] == RELOAD_DEVICE)
                 device_handle(reload, &message);
-        return 0;
 }
 
-int reload_receive(Reload *reload, sd_event *event, int fd)
+int reload_receive(Reload *reload, Loop *loop)
 {
-        int r = sd_event_add_io(event, NULL, fd, EPOLLIN, message_ready, reload);
+        int r = loop_watch(loop, reload->fd, message_ready, reload);
 
         if (r < 0)
                 log_error_errno(reload->log, r, "cannot listen for reloads: %m");

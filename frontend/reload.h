@@ -14,11 +14,10 @@
  *   RELOAD_END     nothing, with a descriptor whose end says that all before it was dealt with
  */
 
-#include <systemd/sd-event.h>
-
 #include "common/device-list.h"
 #include "common/macros.h"
 #include "frontend/device-files.h"
+#include "frontend/loop.h"
 
 #define RELOAD_LIST   'L'
 #define RELOAD_DEVICE 'D'
@@ -39,16 +38,17 @@ typedef struct ReloadOps {
  */
 int reload_socket_open(int folder, int *ret_fd) _warn_unused_;
 
-/* A receiver of messages; ends with the event loop. */
+/* A receiver of messages. */
 typedef struct Reload {
         uint16_t domid;
-        const LogContext *log; /* borrowed */
+        int fd; /* the socket, borrowed as is the following */
+        const LogContext *log;
         const ReloadOps *ops;
         void *userdata;
 } Reload;
 
 /* Begins to receive. reload is borrowed for the life of the loop. Returns 0 or a negative errno. */
-int reload_receive(Reload *reload, sd_event *event, int fd) _warn_unused_;
+int reload_receive(Reload *reload, Loop *loop) _warn_unused_;
 
 /*
  * Opens the files of all devices in the list, which are in the folder rundir, and hands them over

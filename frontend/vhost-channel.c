@@ -3,20 +3,17 @@
 #include "frontend/vhost-channel.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
-#include "frontend/loop.h"
 #include "frontend/vhost-user.h"
 
 /* No request has more; what an unknown one brings is thrown away. */
 #define PAYLOAD_MAX 4096
 
 struct VhostChannel {
+        Loop *loop;
         int fd;
-        sd_event_source *io;
-        sd_event_source *pause;
+        LoopTimer pause;
         const VhostChannelOps *ops;
         void *userdata;
         VhostUserHeader header;
@@ -27,8 +24,8 @@ struct VhostChannel {
 /* The channel is of no use any more; the device does not need it. */
 static void channel_close(VhostChannel *channel)
 {
-        sd_event_source_set_enabled(channel->io, SD_EVENT_OFF);
-        sd_event_source_set_enabled(channel->pause, SD_EVENT_OFF);
+        loop_unwatch(channel->loop, channel->fd);
+        loop_timer_stop(&channel->pause);
 }
 
 /* Returns whether the channel can go on. */
@@ -110,20 +107,19 @@ static int request_receive(VhostChannel *channel)
 static void window_begin(VhostChannel *channel)
 {
         channel->left = VHOST_CHANNEL_REQUESTS;
-        loop_timer_start(channel->pause, VHOST_CHANNEL_WINDOW_USEC);
+        loop_timer_start(&channel->pause, VHOST_CHANNEL_WINDOW_USEC);
 }
 
-static int channel_ready(sd_event_source *source _unused_, int fd _unused_,
-                         uint32_t events _unused_, void *userdata)
+static void channel_ready(void *userdata)
 {
         VhostChannel *channel = userdata;
         int r;
 
-        if (sd_event_source_get_enabled(channel->pause, NULL) <= 0)
+        if (!channel->pause.is_on)
                 window_begin(channel);
         if (channel->left == 0) {
-                sd_event_source_set_enabled(channel->io, SD_EVENT_OFF);
-                return 0;
+                loop_watch_enable(channel->loop, channel->fd, false);
+                return;
         }
         /* One a turn: the guest is served in between. */
         r = request_receive(channel);
@@ -131,19 +127,17 @@ static int channel_ready(sd_event_source *source _unused_, int fd _unused_,
                 channel->left--;
         if (r < 0 || (r > 0 && !request_serve(channel)))
                 channel_close(channel);
-        return 0;
 }
 
-static int pause_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void pause_elapsed(void *userdata)
 {
-        VhostChannel *channel = userdata;
+        const VhostChannel *channel = userdata;
 
-        sd_event_source_set_enabled(channel->io, SD_EVENT_ON);
-        return 0;
+        loop_watch_enable(channel->loop, channel->fd, true);
 }
 
-int vhost_channel_new(sd_event *event, const VhostChannelOps *ops, void *userdata,
-                      int *ret_backend_end, VhostChannel **ret_channel)
+int vhost_channel_new(Loop *loop, const VhostChannelOps *ops, void *userdata, int *ret_backend_end,
+                      VhostChannel **ret_channel)
 {
         VhostChannel *channel;
         int fds[2];
@@ -157,16 +151,13 @@ int vhost_channel_new(sd_event *event, const VhostChannelOps *ops, void *userdat
                 close(fds[1]);
                 return -ENOMEM;
         }
+        channel->loop = loop;
         channel->fd = fds[0];
         channel->ops = ops;
         channel->userdata = userdata;
 
-        r = sd_event_add_io(event, &channel->io, channel->fd, EPOLLIN, channel_ready, channel);
-        if (r >= 0)
-                r = sd_event_add_time(event, &channel->pause, CLOCK_MONOTONIC, 0, 1000,
-                                      pause_elapsed, channel);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(channel->pause, SD_EVENT_OFF);
+        loop_timer_init(&channel->pause, loop, pause_elapsed, channel);
+        r = loop_watch(loop, channel->fd, channel_ready, channel);
         if (r < 0) {
                 close(fds[1]);
                 vhost_channel_free(channel);
@@ -181,8 +172,7 @@ VhostChannel *vhost_channel_free(VhostChannel *channel)
 {
         if (!channel)
                 return NULL;
-        sd_event_source_disable_unref(channel->io);
-        sd_event_source_disable_unref(channel->pause);
+        channel_close(channel);
         close(channel->fd);
         free(channel);
         return NULL;

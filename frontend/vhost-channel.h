@@ -8,9 +8,9 @@
  */
 
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/macros.h"
+#include "frontend/loop.h"
 
 typedef struct VhostChannel VhostChannel;
 
@@ -28,8 +28,8 @@ typedef struct VhostChannelOps {
  * Makes a channel. ret_backend_end is the backend's end, which the caller owns. Returns 0 or a
  * negative errno.
  */
-int vhost_channel_new(sd_event *event, const VhostChannelOps *ops, void *userdata,
-                      int *ret_backend_end, VhostChannel **ret_channel) _warn_unused_;
+int vhost_channel_new(Loop *loop, const VhostChannelOps *ops, void *userdata, int *ret_backend_end,
+                      VhostChannel **ret_channel) _warn_unused_;
 
 /* NULL is fine. Not to be called from within ops. */
 VhostChannel *vhost_channel_free(VhostChannel *channel);

@@ -4,15 +4,14 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "frontend/loop.h"
 
 struct VhostClient {
+        Loop *loop;
         int fd;
-        sd_event_source *io;
-        sd_event_source *timer;
+        LoopTimer timer;
         VhostFailed failed;
         void *userdata;
         bool acks;
@@ -38,9 +37,8 @@ static void client_fail(VhostClient *client, int error, const char *reason)
         client->dead = true;
         client->error = error;
         client->reason = reason;
-        client->io = sd_event_source_disable_unref(client->io);
-        sd_event_source_set_time(client->timer, 0);
-        sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
+        loop_unwatch(client->loop, client->fd);
+        loop_timer_start(&client->timer, 0);
 }
 
 /* A backend works off one request after the other, so the time runs for the oldest only. */
@@ -49,13 +47,13 @@ static void timer_update(VhostClient *client)
         if (client->dead)
                 return;
         if (client->n_waiting == 0) {
-                sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
+                loop_timer_stop(&client->timer);
                 return;
         }
-        loop_timer_start(client->timer, client->timeouts[client->first]);
+        loop_timer_start(&client->timer, client->timeouts[client->first]);
 }
 
-static int timer_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void timer_elapsed(void *userdata)
 {
         VhostClient *client = userdata;
 
@@ -63,10 +61,9 @@ static int timer_elapsed(sd_event_source *source _unused_, uint64_t usec _unused
                 client->dead = true;
                 client->error = -ETIMEDOUT;
                 client->reason = "the backend did not answer in time";
-                client->io = sd_event_source_disable_unref(client->io);
+                loop_unwatch(client->loop, client->fd);
         }
         client->failed(client->userdata, client->error, client->reason);
-        return 0;
 }
 
 static void waiting_push(VhostClient *client, const VhostQuery *query)
@@ -314,16 +311,14 @@ static bool answer_receive(VhostClient *client)
         return answer_deliver(client);
 }
 
-static int socket_ready(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
-                        void *userdata)
+static void socket_ready(void *userdata)
 {
         /* No more answers are taken than were asked for, so this ends. */
         while (answer_receive(userdata))
                 ;
-        return 0;
 }
 
-int vhost_client_new(sd_event *event, int fd, VhostFailed failed, void *userdata,
+int vhost_client_new(Loop *loop, int fd, VhostFailed failed, void *userdata,
                      VhostClient **ret_client)
 {
         VhostClient *client = calloc(1, sizeof(*client));
@@ -333,17 +328,14 @@ int vhost_client_new(sd_event *event, int fd, VhostFailed failed, void *userdata
                 close(fd);
                 return -ENOMEM;
         }
+        client->loop = loop;
         client->fd = fd;
         client->descriptor = -1;
         client->failed = failed;
         client->userdata = userdata;
 
-        r = sd_event_add_io(event, &client->io, fd, EPOLLIN, socket_ready, client);
-        if (r >= 0)
-                r = sd_event_add_time(event, &client->timer, CLOCK_MONOTONIC, 0, 1000,
-                                      timer_elapsed, client);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
+        loop_timer_init(&client->timer, loop, timer_elapsed, client);
+        r = loop_watch(loop, fd, socket_ready, client);
         if (r < 0) {
                 vhost_client_free(client);
                 return r;
@@ -358,8 +350,8 @@ VhostClient *vhost_client_free(VhostClient *client)
                 return NULL;
         if (client->freed)
                 *client->freed = true;
-        sd_event_source_disable_unref(client->io);
-        sd_event_source_disable_unref(client->timer);
+        loop_unwatch(client->loop, client->fd);
+        loop_timer_stop(&client->timer);
         close(client->fd);
         fd_closep(&client->descriptor);
         free(client);

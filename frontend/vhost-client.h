@@ -11,9 +11,9 @@
  */
 
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/macros.h"
+#include "frontend/loop.h"
 #include "frontend/vhost-user.h"
 
 typedef struct VhostClient VhostClient;
@@ -39,7 +39,7 @@ typedef void (*VhostAnswered)(void *userdata, const VhostUserPayload *payload);
  * Makes a client of a connected, non-blocking stream socket, which it owns from then on (also when
  * this fails). Returns 0 or a negative errno.
  */
-int vhost_client_new(sd_event *event, int fd, VhostFailed failed, void *userdata,
+int vhost_client_new(Loop *loop, int fd, VhostFailed failed, void *userdata,
                      VhostClient **ret_client) _warn_unused_;
 
 /* Closes the connection; no function is called any more. NULL is fine. */

@@ -3,7 +3,6 @@
 #include "frontend/vhost-peer.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 
@@ -32,25 +31,22 @@ void vhost_peer_close(VhostPeer *peer)
 
 static void holder_forget(VhostHolder *holder)
 {
-        holder->end = sd_event_source_disable_unref(holder->end);
+        loop_unwatch(holder->loop, holder->peer.pidfd);
         vhost_peer_close(&holder->peer);
 }
 
-static int holder_ended(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
-                        void *userdata)
+static void holder_ended(void *userdata)
 {
         VhostHolder *holder = userdata;
 
         vhost_holder_release(holder);
         holder->gone(holder->userdata);
-        return 0;
 }
 
 static void holder_watch(VhostHolder *holder)
 {
         if (holder->peer.pidfd >= 0 &&
-            sd_event_add_io(holder->event, &holder->end, holder->peer.pidfd, EPOLLIN, holder_ended,
-                            holder) < 0)
+            loop_watch(holder->loop, holder->peer.pidfd, holder_ended, holder) < 0)
                 holder->peer.pid = VHOST_PEER_UNKNOWN;
         *holder->pid = holder->peer.pid;
 }

@@ -8,9 +8,9 @@
  */
 
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/macros.h"
+#include "frontend/loop.h"
 
 /*
  * A process that has no number here, because it is of another pid namespace; or that was gone
@@ -32,16 +32,15 @@ void vhost_peer_close(VhostPeer *peer);
 
 /* The process that may use the guest's memory, if any. */
 typedef struct VhostHolder {
-        sd_event *event; /* borrowed, as is what follows */
-        int32_t *pid;    /* as in VhostPeer; outlasts us, so that the next frontend knows */
+        Loop *loop;   /* borrowed, as is what follows */
+        int32_t *pid; /* as in VhostPeer; outlasts us, so that the next frontend knows */
         void (*gone)(void *userdata);
         void *userdata;
 
-        VhostPeer peer; /* ours, as is what follows */
-        sd_event_source *end;
+        VhostPeer peer; /* ours */
 } VhostHolder;
 
-/* Goes on with what pid says; event, pid, gone and userdata are set by the caller. */
+/* Goes on with what pid says; loop, pid, gone and userdata are set by the caller. */
 void vhost_holder_adopt(VhostHolder *holder);
 
 /* Ends the watch; what pid says stays. */

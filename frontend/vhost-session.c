@@ -6,9 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
-#include "frontend/loop.h"
 #include "frontend/vhost-channel.h"
 #include "frontend/vhost-peer.h"
 #include "frontend/vhost-request.h"
@@ -21,7 +19,7 @@
 #define UPDATE_USEC UINT64_C(100000)
 
 struct VhostSession {
-        sd_event *event;
+        Loop *loop;
         int folder; /* of the address */
         struct sockaddr_un address;
         const VhostSessionOps *ops;
@@ -29,7 +27,7 @@ struct VhostSession {
         VhostProgress *progress;
 
         VhostSessionState state;
-        sd_event_source *retry;
+        LoopTimer retry;
         uint64_t retry_usec;
         bool resumed;      /* the rings go on where an earlier backend has stopped */
         bool handing_over; /* to the next process, when the backend is drained */
@@ -38,8 +36,8 @@ struct VhostSession {
         VhostClient *client;
         VhostPeer peer; /* of this connection, until it is the holder */
         VhostChannel *channel;
-        sd_event_source *update; /* of the configuration space, when it has changed */
-        uint64_t updated;        /* when it was last; CLOCK_MONOTONIC, microseconds */
+        LoopTimer update; /* of the configuration space, when it has changed */
+        uint64_t updated; /* when it was last; CLOCK_MONOTONIC, microseconds */
         VhostNegotiation negotiation;
         VhostRings rings;
 };
@@ -61,7 +59,7 @@ int32_t vhost_session_holder(const VhostSession *session)
 
 static void retry_schedule(VhostSession *session)
 {
-        loop_timer_start(session->retry, session->retry_usec);
+        loop_timer_start(&session->retry, session->retry_usec);
         session->retry_usec *= 2;
         if (session->retry_usec > RETRY_MAX_USEC)
                 session->retry_usec = RETRY_MAX_USEC;
@@ -70,8 +68,7 @@ static void retry_schedule(VhostSession *session)
 static void retry_now(VhostSession *session)
 {
         session->retry_usec = RETRY_MIN_USEC;
-        sd_event_source_set_time(session->retry, 0);
-        sd_event_source_set_enabled(session->retry, SD_EVENT_ONESHOT);
+        loop_timer_start(&session->retry, 0);
 }
 
 static void connection_close(VhostSession *session)
@@ -79,7 +76,7 @@ static void connection_close(VhostSession *session)
         session->client = vhost_client_free(session->client);
         session->channel = vhost_channel_free(session->channel);
         fd_closep(&session->negotiation.channel);
-        sd_event_source_set_enabled(session->update, SD_EVENT_OFF);
+        loop_timer_stop(&session->update);
         session->negotiation.client = NULL;
         vhost_rings_forget(&session->rings);
         vhost_peer_close(&session->peer);
@@ -127,11 +124,10 @@ static void session_lost(void *userdata, int error, const char *reason)
 static void config_changed(void *userdata)
 {
         VhostSession *session = userdata;
+        const uint64_t now = loop_now(), next = session->updated + UPDATE_USEC;
 
-        if (sd_event_source_get_enabled(session->update, NULL) > 0)
-                return;
-        sd_event_source_set_time(session->update, session->updated + UPDATE_USEC);
-        sd_event_source_set_enabled(session->update, SD_EVENT_ONESHOT);
+        if (!session->update.is_on)
+                loop_timer_start(&session->update, next > now ? next - now : 0);
 }
 
 static void config_updated(void *userdata)
@@ -147,7 +143,7 @@ static bool is_negotiated(const VhostSession *session)
                session->state != VHOST_SESSION_DRAINING;
 }
 
-static int update_elapsed(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void update_elapsed(void *userdata)
 {
         VhostSession *session = userdata;
 
@@ -156,7 +152,6 @@ static int update_elapsed(sd_event_source *source _unused_, uint64_t usec _unuse
                 vhost_config_update(&session->negotiation, config_updated);
         else
                 config_changed(session);
-        return 0;
 }
 
 static void channel_refused(void *userdata, uint32_t request)
@@ -198,10 +193,10 @@ static int connection_open(VhostSession *session)
                 vhost_peer_close(&session->peer);
                 return -EBUSY;
         }
-        r = vhost_channel_new(session->event, &channel_ops, session, &session->negotiation.channel,
+        r = vhost_channel_new(session->loop, &channel_ops, session, &session->negotiation.channel,
                               &session->channel);
         if (r >= 0)
-                r = vhost_client_new(session->event, steal_fd(&fd), session_lost, session,
+                r = vhost_client_new(session->loop, steal_fd(&fd), session_lost, session,
                                      &session->client);
         if (r < 0)
                 connection_close(session);
@@ -223,7 +218,7 @@ static void attempt_refused(VhostSession *session)
  * A connection may be accepted by a backend that is about to end, so the whole handshake counts as
  * the attempt, not connect() alone.
  */
-static int connect_attempt(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void connect_attempt(void *userdata)
 {
         VhostSession *session = userdata;
         int r;
@@ -235,19 +230,18 @@ static int connect_attempt(sd_event_source *source _unused_, uint64_t usec _unus
                 retry_schedule(session);
                 if (r == -EBUSY)
                         attempt_refused(session);
-                return 0;
+                return;
         }
         if (session->state == VHOST_SESSION_DISCONNECTED)
                 session_set_state(session, VHOST_SESSION_NEGOTIATING);
         session->negotiation.client = session->client;
         vhost_negotiate(&session->negotiation);
-        return 0;
 }
 
 static void parts_set(VhostSession *session, const VhostSessionParts *parts)
 {
         *session = (VhostSession){
-                .event = sd_event_ref(parts->event),
+                .loop = parts->loop,
                 .folder = parts->folder,
                 .address.sun_family = AF_UNIX,
                 .ops = parts->ops,
@@ -256,7 +250,7 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                 .retry_usec = RETRY_MIN_USEC,
                 .peer = VHOST_PEER_NONE,
                 .holder = {
-                        .event = parts->event,
+                        .loop = parts->loop,
                         .pid = &parts->progress->holder,
                         .gone = holder_gone,
                         .userdata = session,
@@ -289,30 +283,16 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
 int vhost_session_new(const VhostSessionParts *parts, VhostSession **ret_session)
 {
         VhostSession *session;
-        int r;
 
+        if (strlen(parts->socket) >= sizeof(session->address.sun_path))
+                return -ENAMETOOLONG;
         session = calloc(1, sizeof(*session));
         if (!session)
                 return -ENOMEM;
         parts_set(session, parts);
-
-        r = strlen(parts->socket) < sizeof(session->address.sun_path) ? 0 : -ENAMETOOLONG;
-        if (r == 0) {
-                strcpy(session->address.sun_path, parts->socket);
-                r = sd_event_add_time(session->event, &session->retry, CLOCK_MONOTONIC, 0, 1000,
-                                      connect_attempt, session);
-        }
-        if (r >= 0)
-                r = sd_event_source_set_enabled(session->retry, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_add_time(session->event, &session->update, CLOCK_MONOTONIC, 0, 1000,
-                                      update_elapsed, session);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(session->update, SD_EVENT_OFF);
-        if (r < 0) {
-                vhost_session_free(session);
-                return r;
-        }
+        strcpy(session->address.sun_path, parts->socket);
+        loop_timer_init(&session->retry, session->loop, connect_attempt, session);
+        loop_timer_init(&session->update, session->loop, update_elapsed, session);
         vhost_holder_adopt(&session->holder);
         *ret_session = session;
         return 0;
@@ -324,9 +304,7 @@ VhostSession *vhost_session_free(VhostSession *session)
                 return NULL;
         connection_close(session);
         vhost_holder_clear(&session->holder);
-        sd_event_source_disable_unref(session->retry);
-        sd_event_source_disable_unref(session->update);
-        sd_event_unref(session->event);
+        loop_timer_stop(&session->retry);
         free(session);
         return NULL;
 }

@@ -7,10 +7,10 @@
  */
 
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/device-type.h"
 #include "common/macros.h"
+#include "frontend/loop.h"
 #include "frontend/vhost-negotiate.h"
 #include "frontend/vhost-rings.h"
 
@@ -79,7 +79,7 @@ typedef struct VhostSessionOps {
 
 /* What a session is made of. All is borrowed for its life. */
 typedef struct VhostSessionParts {
-        sd_event *event;
+        Loop *loop;
         int folder;         /* of the socket */
         const char *socket; /* its name; short enough for a socket address */
         const DeviceType *type;

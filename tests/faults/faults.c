@@ -95,8 +95,3 @@ static bool is_due(const char *name, const void *return_address)
 #include "tests/faults/faults.def"
 /* The program's own. */
 #include FAULTS_FILE
-
-/* What epoll is given can be refused; not what is taken from it, or is only noted in the loop. */
-FAULT(sd_event_source_set_enabled,
-      (int)b != SD_EVENT_OFF && sd_event_source_get_io_fd((sd_event_source *)a) >= 0, ENOSPC,
-      -ENOSPC)

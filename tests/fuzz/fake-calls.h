@@ -6,6 +6,7 @@
  * meson.build has the same list.
  */
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -18,6 +19,7 @@ int __real_fcntl64(int fd, int command, ...);
 int __wrap_fcntl64(int fd, int command, ...);
 int __real_fchdir(int fd);
 int __wrap_fchdir(int fd);
+int __wrap_poll(struct pollfd *fds, nfds_t n_fds, int timeout);
 
 /* fake-file.c */
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t size);

@@ -16,7 +16,7 @@ static uint64_t now_usec = START_USEC;
 /* In the place of the C library's. */
 __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *ret_time)
 {
-        if (clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME)
+        if (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE && clock != CLOCK_BOOTTIME)
                 return (int)syscall(SYS_clock_gettime, clock, ret_time);
         ret_time->tv_sec = (time_t)(now_usec / USEC);
         ret_time->tv_nsec = (long)(now_usec % USEC * 1000);

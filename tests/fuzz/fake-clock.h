@@ -4,7 +4,7 @@
 /*
  * The monotonic clock of a program that links this, its libraries included: it stands still until
  * it is moved. So no deadline passes by itself, each can be let pass at once, and a run can be
- * repeated. An event loop that is not to wait (sd_event_run() with a timeout of 0) goes by it.
+ * repeated. A loop that is not to wait (loop_turn()) goes by it.
  */
 
 #include <stdint.h>

@@ -3,6 +3,7 @@
 #include "tests/fuzz/fake-descriptor.h"
 
 #include <glib.h>
+#include <poll.h>
 #include <stdarg.h>
 
 #include "tests/fuzz/fake-calls.h"
@@ -51,13 +52,6 @@ FakeObject *fake_descriptor_get(int fd, const FakeKind *kind)
         return object;
 }
 
-bool fake_descriptor_is_ready(int fd)
-{
-        const FakeObject *object = fake_descriptor_get(fd, NULL);
-
-        return object->kind->is_ready && object->kind->is_ready(object);
-}
-
 unsigned int fake_descriptors_count(void)
 {
         unsigned int n = 0;
@@ -100,4 +94,28 @@ int __wrap_fchdir(int fd)
                 return __real_fchdir(fd);
         fake_descriptor_get(fd, NULL);
         return 0;
+}
+
+static bool descriptor_is_ready(int fd)
+{
+        const FakeObject *object = fake_descriptor_get(fd, NULL);
+
+        return object->kind->is_ready && object->kind->is_ready(object);
+}
+
+/* Time passes by itself only in fake-clock.h. */
+int __wrap_poll(struct pollfd *fds, nfds_t n_fds, int timeout)
+{
+        int n = 0;
+
+        g_assert_cmpint(timeout, ==, 0);
+        for (nfds_t i = 0; i < n_fds; i++) {
+                fds[i].revents = 0;
+                if (fds[i].fd < 0 || !descriptor_is_ready(fds[i].fd))
+                        continue;
+                g_assert_cmpint(fds[i].events, ==, POLLIN);
+                fds[i].revents = POLLIN;
+                n++;
+        }
+        return n;
 }

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The descriptors of a program that asks no kernel: close(), fcntl() and fchdir() of what is linked
- * with this (by the linker's --wrap) serve numbers from FAKE_FD_BASE on. All others are the
- * kernel's. What is closed twice, or used after that, ends the program.
+ * The descriptors of a program that asks no kernel: close(), fcntl(), fchdir() and poll() of what
+ * is linked with this (by the linker's --wrap) serve numbers from FAKE_FD_BASE on. All others are
+ * the kernel's. What is closed twice, or used after that, ends the program.
  */
 
 #include <stdbool.h>
@@ -16,7 +16,7 @@ typedef struct FakeObject FakeObject;
 
 typedef struct FakeKind {
         void (*free)(FakeObject *object);           /* no descriptor is left */
-        bool (*is_ready)(const FakeObject *object); /* for EPOLLIN; NULL: never */
+        bool (*is_ready)(const FakeObject *object); /* for POLLIN; NULL: never */
 } FakeKind;
 
 /* What descriptors stand for; the first member of what each kind has. */
@@ -35,7 +35,6 @@ bool fake_descriptor_is_fake(int fd);
 
 /* What a number stands for, which has to be open; of that kind, where one is named. */
 FakeObject *fake_descriptor_get(int fd, const FakeKind *kind);
-bool fake_descriptor_is_ready(int fd);
 
 /* How many are open. */
 unsigned int fake_descriptors_count(void);

@@ -13,7 +13,6 @@
 #include "frontend/vhost-session.h"
 #include "tests/fuzz/fake-clock.h"
 #include "tests/fuzz/fake-descriptor.h"
-#include "tests/fuzz/fake-event.h"
 #include "tests/fuzz/fake-file.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/vhost-peer.h"
@@ -24,7 +23,7 @@
 #define TURNS_MAX  10000 /* of the event loop, for what one step may cause */
 
 typedef struct World {
-        sd_event *event;
+        Loop *loop;
         Peer peer;
         VhostSession *session;
         VirtioDevice device;
@@ -153,7 +152,7 @@ static void settle(World *world)
 {
         unsigned int turns = 0;
 
-        while (fake_event_run(world->event))
+        while (loop_turn(world->loop, false) > 0)
                 g_assert_cmpuint(++turns, <, TURNS_MAX);
         peer_accept(&world->peer);
 }
@@ -421,7 +420,7 @@ static void recover(World *world)
 
 static void world_init(World *world)
 {
-        g_assert_cmpint(sd_event_new(&world->event), >=, 0);
+        g_assert_cmpint(loop_new(&world->loop), ==, 0);
         peer_init(&world->peer);
         virtio_init(&world->device, banks, G_N_ELEMENTS(banks));
         world->file = fake_file_new(FAKE_FILE_MEMORY);
@@ -440,7 +439,7 @@ static void world_clear(World *world)
         close(world->file);
         close(world->eventfd);
         close(world->folder);
-        sd_event_unref(world->event);
+        loop_free(world->loop);
 }
 
 static void world_run(World *world, Input *input)
@@ -453,7 +452,7 @@ static void world_run(World *world, Input *input)
                 .file_fds = world->memory_fds,
         };
         const VhostSessionParts parts = {
-                .event = world->event,
+                .loop = world->loop,
                 .folder = world->folder,
                 .socket = BACKEND_SOCKET,
                 .type = device_type_find(2),

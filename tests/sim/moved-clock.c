@@ -11,8 +11,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,25 +49,7 @@ EXPORT int clock_gettime(clockid_t clock, struct timespec *ret_time)
 {
         const int r = real_gettime(clock, ret_time);
 
-        if (r == 0 && (clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME))
+        if (r == 0 && (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE))
                 *ret_time = moved(*ret_time, *ahead_usec);
         return r;
-}
-
-/* A time of zero means that there is none; one of the past is as good as any other. */
-static struct timespec moved_back(struct timespec time)
-{
-        if (time.tv_sec == 0 && time.tv_nsec == 0)
-                return time;
-        time = moved(time, -*ahead_usec);
-        return time.tv_sec > 0 ? time : (struct timespec){ .tv_nsec = 1 };
-}
-
-EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
-{
-        struct itimerspec kernel = *new;
-
-        if (flags & TFD_TIMER_ABSTIME)
-                kernel.it_value = moved_back(new->it_value);
-        return (int)syscall(SYS_timerfd_settime, fd, flags, &kernel, old);
 }

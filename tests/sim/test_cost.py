@@ -15,6 +15,8 @@ from sim.guest import CONFIG, INTERRUPT_ACK, INTERRUPT_STATUS, QUEUE_NOTIFY
 FEW, MANY = 200, 1200
 # Valgrind is slow, and the machine may be busy.
 DEADLINE = 60
+# A timer that is on all the time, as with the unit.
+WATCHDOG_USEC = "10000000"
 
 pytestmark = pytest.mark.plain_build(reason="sanitizers have a cost of their own")
 
@@ -53,7 +55,7 @@ def run(machine, under, access, repetitions):
     """One frontend's life, under a program: a driver starts and accesses the device so often."""
     for name in ("state", "inflight"):
         (machine.folder / "frontend" / name).unlink(missing_ok=True)
-    frontend = machine.frontend(under).wait_ready(DEADLINE)
+    frontend = machine.frontend(under, WATCHDOG_USEC=WATCHDOG_USEC).wait_ready(DEADLINE)
     driver = machine.disk().start()
     driver.backend = machine.backend
     for _ in range(repetitions):

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 typedef struct Fixture {
-        sd_event *event;
+        Loop *loop;
         VhostHolder holder;
         int32_t pid;
         unsigned int n_gone;
@@ -31,7 +31,7 @@ static void adopt(Fixture *fixture, int32_t pid)
 {
         fixture->pid = pid;
         fixture->holder = (VhostHolder){
-                .event = fixture->event,
+                .loop = fixture->loop,
                 .pid = &fixture->pid,
                 .gone = gone,
                 .userdata = fixture,
@@ -41,7 +41,7 @@ static void adopt(Fixture *fixture, int32_t pid)
 
 static void fixture_init(Fixture *fixture, gconstpointer data _unused_)
 {
-        g_assert_cmpint(sd_event_new(&fixture->event), >=, 0);
+        g_assert_cmpint(loop_new(&fixture->loop), ==, 0);
         adopt(fixture, 0);
         g_assert_cmpint(fixture->pid, ==, 0);
 }
@@ -49,12 +49,12 @@ static void fixture_init(Fixture *fixture, gconstpointer data _unused_)
 static void fixture_clear(Fixture *fixture, gconstpointer data _unused_)
 {
         vhost_holder_clear(&fixture->holder);
-        sd_event_unref(fixture->event);
+        loop_free(fixture->loop);
 }
 
 static void run(Fixture *fixture)
 {
-        while (sd_event_run(fixture->event, 100000) > 0)
+        while (loop_turn(fixture->loop, false) > 0)
                 ;
 }
 

@@ -32,12 +32,12 @@ void fixture_init(Fixture *fixture, gconstpointer data _unused_)
 {
         int fds[2];
 
-        g_assert_cmpint(sd_event_new(&fixture->event), >=, 0);
+        g_assert_cmpint(loop_new(&fixture->loop), ==, 0);
         g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), ==,
                         0);
         fixture->backend = fds[1];
         g_assert_cmpint(
-                vhost_client_new(fixture->event, fds[0], on_failed, fixture, &fixture->client), ==,
+                vhost_client_new(fixture->loop, fds[0], on_failed, fixture, &fixture->client), ==,
                 0);
 }
 
@@ -45,12 +45,12 @@ void fixture_clear(Fixture *fixture, gconstpointer data _unused_)
 {
         vhost_client_free(fixture->client);
         fd_closep(&fixture->backend);
-        sd_event_unref(fixture->event);
+        loop_free(fixture->loop);
 }
 
 void run(Fixture *fixture)
 {
-        while (sd_event_run(fixture->event, 0) > 0)
+        while (loop_turn(fixture->loop, false) > 0)
                 ;
 }
 

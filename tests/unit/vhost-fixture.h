@@ -8,7 +8,7 @@
 #define REPLY (VHOST_USER_VERSION | VHOST_USER_REPLY)
 
 typedef struct Fixture {
-        sd_event *event;
+        Loop *loop;
         VhostClient *client;
         int backend;
         unsigned int n_answered, n_failed;
