@@ -14,9 +14,10 @@
  * A reader refuses keys that it does not know. So a new key that may be left out needs no new
  * version: files without it mean what they meant, and no file is read wrongly.
  *
- * The other way goes STATUS_FILE in FRONTEND_FOLDER, which is empty until there is something to
- * say, and then has one of these words and a newline in it. What a process that has ended has left
- * there means nothing.
+ * The other way goes, of devices that are served together, STATUS_FILE in FRONTEND_FOLDER, which is
+ * empty until there is something to say, and then has one of these words and a newline in it. What
+ * a process that has ended has left there means nothing. How a device is that is served alone, its
+ * unit says.
  */
 
 #define STATUS_READY  "ready"  /* the backend has answered at least once */

@@ -123,12 +123,19 @@ bool device_files_are_same(const DeviceFiles *one, const DeviceFiles *other)
                a.st_ino == b.st_ino;
 }
 
+void device_files_close_status(DeviceFiles *files)
+{
+        fd_closep(&files->fds[DEVICE_FILE_STATUS]);
+}
+
 int device_files_set_status(const DeviceFiles *files, const char *status)
 {
         const int fd = files->fds[DEVICE_FILE_STATUS];
         char line[16];
         int length = *status != '\0' ? snprintf(line, sizeof(line), "%s\n", status) : 0;
 
+        if (fd < 0)
+                return 0;
         if (ftruncate(fd, 0) < 0 || pwrite(fd, line, (size_t)length, 0) < 0)
                 return -errno;
         return 0;

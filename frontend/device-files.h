@@ -55,5 +55,11 @@ int device_files_launch(const DeviceFiles *files, const LogContext *context,
 /* Whether both are of the same folder. One that was made anew is another, whatever its name. */
 bool device_files_are_same(const DeviceFiles *one, const DeviceFiles *other);
 
-/* Says to the orchestrator how the device is: STATUS_*, or "". Returns 0 or a negative errno. */
+/* For a device that is served alone: how it is, systemd is told. */
+void device_files_close_status(DeviceFiles *files);
+
+/*
+ * Says to the orchestrator how the device is: STATUS_*, or "". Returns 0, also if there is nobody
+ * to be told, or a negative errno.
+ */
 int device_files_set_status(const DeviceFiles *files, const char *status);

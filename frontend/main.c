@@ -151,6 +151,8 @@ static int files_open(Job *job)
                         continue;
                 if (job->n_files == 0)
                         job->launch = launch;
+                if (!job->is_shared)
+                        device_files_close_status(&job->files[job->n_files]);
                 job->list.names[job->n_files++] = names[i];
         }
         job->list.n = job->n_files;

@@ -173,7 +173,7 @@ def test_holds_few_descriptors(machine):
         "/dev/null", "log", "log",  # standard input, output, error
         "anon_inode:[signalfd]",
         "/memfd",  # a bank of memory
-        INSTANCE, "inflight", "status",  # the device's folder
+        INSTANCE, "inflight",  # the device's folder
         "socket", "socket", "anon_inode:[pidfd]",  # the backend, its channel, its process
         "anon_inode:[eventfd]", "anon_inode:[eventfd]"])  # a kick for each queue, and the call
 
