@@ -325,6 +325,8 @@ static int job_serve(Job *job)
 {
         int r;
 
+        /* Nothing is read from it, and what is opened next may have its number. */
+        close(STDIN_FILENO);
         if (files_open(job) < 0)
                 return EX_CONFIG;
         if (job->is_shared) {
