@@ -94,7 +94,7 @@ def test_no_descriptor_leads_to_other_domains(dom0, running, figures):
         counts[role], lists[role] = len(lines), lines
     figures("descriptors", ", ".join(f"{role} {n}" for role, n in sorted(counts.items())))
     # Each is in the table of docs/ARCHITECTURE.md.
-    assert counts["frontend"] <= 16 + 2 * 1, lists
+    assert counts["frontend"] <= 12 + 2 * 1, lists
 
 
 def test_list_and_show(dom0, running):
