@@ -2,10 +2,10 @@
 """Guests: their disks, their xl.cfg, what they do, and what they say on their console."""
 
 import shlex
-import struct
 from dataclasses import dataclass
 from string import ascii_lowercase
 
+from .bare import idle_kernel
 from .guest import cpio
 from .host import GUARD
 from .ui import LabError
@@ -34,15 +34,6 @@ class Disk:
                 + (",grant_usage=1" if self.grants else ""))
 
 
-def idle_kernel():
-    """A kernel image for arm64 that does nothing, in no time and hardly any memory."""
-    jump_to_code, wait_for_interrupt, jump_back = 0x14000010, 0xd503207f, 0x17ffffff
-    text_offset, image_size, flags_4k_anywhere = 0, 0x10000, 0xa
-    header = struct.pack("<IIQQQQQQ4sI", jump_to_code, 0, text_offset, image_size,
-                         flags_4k_anywhere, 0, 0, 0, b"ARM\x64", 0)
-    return header + struct.pack("<II", wait_for_interrupt, jump_back) + bytes(4096)
-
-
 def make_disk(host, name, mode="rw", megabytes=16, files=3):
     """An image with some random files and the list of their sums, SUMS."""
     path = f"{GUEST_FOLDER}/{name}.img"
@@ -56,7 +47,8 @@ def make_disk(host, name, mode="rw", megabytes=16, files=3):
 
 
 class Guest:
-    """A guest that runs a shell script, or with script=None one that does nothing at all.
+    """A guest that runs a shell script, or a kernel of its own (bytes), or with script=None one
+    that does nothing at all.
 
     files are further ones in its root folder, by name: programs, or what the script wants.
     settings are further lines of its xl.cfg.
@@ -82,9 +74,10 @@ class Guest:
 
     def _write_kernel(self, script, files):
         """Puts kernel and initramfs in place; returns what xl.cfg says of them."""
-        if script is None:
-            (self.host.lab.share / "idle-kernel").write_bytes(idle_kernel())
-            return "/mnt/lab/idle-kernel"
+        if script is None or isinstance(script, bytes):
+            kernel = f"{self.name}.kernel"
+            (self.host.lab.share / kernel).write_bytes(script or idle_kernel())
+            return f"/mnt/lab/{kernel}"
         archive = cpio({"guest.sh": script.encode(), "sbin": None,
                         "sbin/poweroff": POWER_SCRIPT.format("poweroff").encode(),
                         "sbin/reboot": POWER_SCRIPT.format("reboot").encode(), **files})
