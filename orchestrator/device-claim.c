@@ -153,8 +153,9 @@ int device_claim_take(Device *device)
         int r;
 
         /* A claim that nobody could read: another one would take the guest's accesses from it. */
-        if (run_state_is_claimed(services->rundir, device->instance))
-                return -EEXIST;
+        r = run_state_is_claimed(services->rundir, device->instance);
+        if (r != 0)
+                return r < 0 ? r : -EEXIST;
         /* And this one would take a neighbour's. */
         if (services->holder(services->userdata, device, base))
                 return -EADDRINUSE;

@@ -99,11 +99,15 @@ int run_state_list(int rundir, RunStateFound *found, void *userdata)
         return 0;
 }
 
-bool run_state_is_claimed(int rundir, const char *instance)
+int run_state_is_claimed(int rundir, const char *instance)
 {
         _cleanup_fd_ int fd = run_state_open(rundir, instance);
 
-        return fd >= 0 && faccessat(fd, LAUNCH_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        if (fd < 0)
+                return fd == -ENOENT ? 0 : fd;
+        if (faccessat(fd, LAUNCH_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return 1;
 }
 
 int run_state_create(int rundir, const char *instance, const Launch *launch)

@@ -28,8 +28,8 @@ int run_state_list(int rundir, RunStateFound *found, void *userdata) _warn_unuse
 /* Opens the folder. Returns a descriptor of the caller's, or a negative errno. */
 int run_state_open(int rundir, const char *instance) _warn_unused_;
 
-/* Whether there is a launch file, readable or not. */
-bool run_state_is_claimed(int rundir, const char *instance);
+/* Returns 1 if there is a launch file, readable or not, 0 if there is none, or a negative errno. */
+int run_state_is_claimed(int rundir, const char *instance) _warn_unused_;
 
 /* Makes the folder and the launch file in it. Returns 0 or a negative errno. */
 int run_state_create(int rundir, const char *instance, const Launch *launch) _warn_unused_;

@@ -72,6 +72,7 @@ static int store_on_reconnect(sd_event_source *source _unused_, uint64_t usec _u
 static int store_lose(Store *store, int error)
 {
         uint64_t now = clock_now_usec(), next;
+        int r;
 
         store_disconnect(store);
         if (!store->complained)
@@ -80,8 +81,14 @@ static int store_lose(Store *store, int error)
         restart_note_failure(&store->restart, now, g_random_int());
         next = MIN(store->restart.not_before, now + RECONNECT_MAX_USEC);
         store->reconnect = sd_event_source_disable_unref(store->reconnect);
-        return sd_event_add_time(store->event, &store->reconnect, CLOCK_MONOTONIC, next, 0,
-                                 store_on_reconnect, store);
+        r = sd_event_add_time(store->event, &store->reconnect, CLOCK_MONOTONIC, next, 0,
+                              store_on_reconnect, store);
+        if (r < 0) {
+                /* Nobody would try again; and to start anew disturbs no device. */
+                log_error_errno(NULL, r, "cannot set a timer: %m");
+                sd_event_exit(store->event, r);
+        }
+        return r;
 }
 
 /* Sends what is queued, and has the loop look for what is next. */

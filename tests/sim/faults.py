@@ -19,11 +19,12 @@ TABLES = Path(__file__).resolve().parents[1] / "faults"
 # What of all else our programs call has no failure to be tested, and why.
 HARMLESS = {
     "it cannot fail": """
-        __errno_location __isoc99_sscanf __stack_chk_fail clock_gettime free getenv getopt_long
-        malloc_trim memchr memcmp memcpy memset optarg optind qsort setuid sigabbrev_np sigaddset
-        sigemptyset signal sigprocmask snprintf stderr strchr strcmp strcpy strcspn strerror strlen
-        strncmp strpbrk strrchr strsep strspn strstr vsnprintf
-        sd_bus_close_unref sd_bus_error_set sd_bus_error_setf sd_bus_flush_close_unref
+        __errno_location __isoc99_sscanf __stack_chk_fail clock_gettime dl_iterate_phdr free getenv
+        getopt_long isatty malloc_trim memchr memcmp memcpy memset optarg optind qsort setuid
+        sigabbrev_np sigaddset sigemptyset signal sigprocmask snprintf stderr stdout strchr strcmp
+        strcpy strcspn strerror strlen strncmp strpbrk strrchr strsep strspn strstr uname vsnprintf
+        sd_bus_close_unref sd_bus_error_free sd_bus_error_has_name sd_bus_error_is_set
+        sd_bus_error_set sd_bus_error_setf sd_bus_flush_close_unref
         sd_bus_get_n_queued_write sd_bus_message_get_errno sd_bus_message_get_error
         sd_bus_message_unref sd_bus_object_vtable_format sd_bus_slot_unref sd_bus_unref
         sd_event_exit sd_event_get_exit_code sd_event_ref sd_event_source_disable_unref
@@ -37,7 +38,8 @@ HARMLESS = {
     "it ends the process when there is no memory, as glib does": "sd_bus_path_encode",
     "faults.c calls it": "abort getpid sd_event_source_get_io_fd syscall",
     "it tells people, or systemd, who are on their own without": """
-        fprintf puts sd_journal_sendv_with_location sd_notify sd_notifyf""",
+        fflush fprintf fputs printf puts sd_journal_sendv_with_location sd_notify sd_notifyf""",
+    "it finds out a name that is only shown": "realpath",
 }
 # They end the process when there is no memory; what else they do is tested where it is used.
 OF_GLIB = re.compile(r"^(g|json)_")
@@ -51,6 +53,9 @@ SAFE = {
 }
 CALL = re.compile(r"^ *[0-9a-f]+:\s+(?:call|bl)\s+[0-9a-f]+ <__wrap_(\w+)>$")
 ADDRESS = re.compile(r"^ *([0-9a-f]+):\s")
+# What the compiler puts apart from the rest of a function.
+COLD = re.compile(r"^[0-9a-f]+ <.+\.cold>:$")
+SYMBOL = re.compile(r"^[0-9a-f]+ <.+>:$")
 
 
 @dataclass(frozen=True)
@@ -110,18 +115,32 @@ class FaultyProgram:
     def __init__(self, path):
         self.path = path
 
+    def _calls(self):
+        """The function that each call is of, and whether it lies apart, by offset."""
+        lines = output("objdump", "-d", "--no-show-raw-insn", self.path).splitlines()
+        found, is_cold = {}, False
+        for line, after in zip(lines, lines[1:], strict=False):
+            if SYMBOL.match(line):
+                is_cold = bool(COLD.match(line))
+            elif (call := CALL.match(line)) and ADDRESS.match(after):
+                found[int(ADDRESS.match(after).group(1), 16)] = call.group(1), is_cold
+        return found
+
     @cached_property
     def sites(self):
-        """All its calls that can fail, by offset."""
-        lines = output("objdump", "-d", "--no-show-raw-insn", self.path).splitlines()
-        found = {int(ADDRESS.match(after).group(1), 16): call.group(1)
-                 for line, after in zip(lines, lines[1:], strict=False)
-                 if (call := CALL.match(line)) and ADDRESS.match(after)}
+        """All its calls that can fail, by offset.
+
+        After a finding of a sanitizer, which ends the program, lies a copy of what comes next.
+        """
+        calls = self._calls()
         places = output("addr2line", "-s", "-f", "-e", self.path,
-                        text="".join(f"{offset - 1:#x}\n" for offset in found)).splitlines()
-        return {offset: Site(offset, name, caller, place.partition(" ")[0])
-                for (offset, name), caller, place
-                in zip(found.items(), places[::2], places[1::2], strict=True)}
+                        text="".join(f"{offset - 1:#x}\n" for offset in calls)).splitlines()
+        sites = {offset: Site(offset, name, caller, place.partition(" ")[0])
+                 for (offset, (name, _)), caller, place
+                 in zip(calls.items(), places[::2], places[1::2], strict=True)}
+        hot = {str(site) for offset, site in sites.items() if not calls[offset][1]}
+        return {offset: site for offset, site in sites.items()
+                if not calls[offset][1] or str(site) not in hot}
 
     def unknown(self):
         """What it calls of which nobody has said whether it can fail."""
@@ -159,6 +178,10 @@ class Trace:
     def failed_in(self):
         """The process in which the call has failed, or None."""
         return next((int(line.partition("!")[2]) for line in self._lines() if "!" in line), None)
+
+    def calls(self, function):
+        """How often the function was called, from wherever."""
+        return sum(line.split()[1] == function for line in self._lines())
 
     def counts(self):
         """How often each call was made, by offset."""

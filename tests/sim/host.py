@@ -284,10 +284,10 @@ class Host:
         return (self.systemd.active() == self.units_of(*instances)
                 and self.folders() == set(instances))
 
-    def ctl(self, build, *arguments):
-        """Runs xen-virtioctl."""
+    def ctl(self, build, *arguments, before=()):
+        """Runs xen-virtioctl, by a program that does something before."""
         return subprocess.run(
-            [str(build.path / "orchestrator/xen-virtioctl"),
+            [*before, str(build.path / "orchestrator/xen-virtioctl"),
              f"--run-directory={self.folder}/run/xen-virtiod", *arguments],
             capture_output=True, text=True, timeout=DEADLINE * slack(), check=True).stdout
 

@@ -6,6 +6,7 @@ A scenario is a function that takes a HostRun. The first that reaches a call is 
 """
 
 import contextlib
+import grp
 import json
 import os
 import re
@@ -18,12 +19,14 @@ from collections import Counter
 from sim.faults import Trace
 from sim.host import CLOSED, INIT_WAIT, Daemon, Host, wait
 from sim.slack import has_passed
+from sim.test_counters import COUNTERS
 
 PROGRAM = "tests/faults/xen-virtiod-faults"
 PATIENCE = 30.0
 AGAIN = 0.05
 FAILED = 1  # the exit status, after which systemd starts the next process
 NEAR = "4-virtio-0"
+NOBODY = 65534
 
 
 class LoggedDaemon(Daemon):
@@ -47,7 +50,7 @@ class HostRun:
 
     def __init__(self, build, directory):
         self.build = build
-        self.host = Host(build, directory)
+        self.host = Host(build, directory, relay=True)
         self.host.program = build.path / PROGRAM
         self.host.systemd.tell("latency 1")
         profile = self.host.folder / "share/xen-virtio/backends/blk.conf"
@@ -111,11 +114,26 @@ class HostRun:
             status = self.daemon.process.poll()
             raise AssertionError(f"not in time: {what}; {status}: {self.daemon.log}") from None
 
-    def ctl(self, *arguments):
+    def wait_again(self, function):
+        """Waits for the next call of a function, whatever comes of it."""
+        before = self.trace.calls(function)
+        self.wait(lambda: self.trace.calls(function) > before, f"a call of {function}()")
+
+    def configure(self, *settings):
+        """Makes the daemon have these settings. Returns their file."""
+        path = self.host.folder / "etc/xen-virtio/xen-virtio.conf"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(["[Daemon]", *settings, ""]))
+        self.wait(lambda: self.daemon.is_ready, "the daemon")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.wait(lambda: "reading the configuration" in self.daemon.log, "the settings")
+        return path
+
+    def ctl(self, *arguments, before=()):
         """Runs xen-virtioctl until that works."""
         def done():
             try:
-                return [self.host.ctl(self.build, *arguments)]
+                return [self.host.ctl(self.build, *arguments, before=before)]
             except subprocess.CalledProcessError:
                 return None
         return self.wait(done, f"xen-virtioctl {arguments[0]}")[0]
@@ -180,7 +198,7 @@ def looked_at(run):
     run.wait(lambda: host.serves(NEAR, instance), instance)
     run.wait(lambda: instance in run.ctl("list"), f"{instance} in the list")
     counters = host.folder / f"run/xen-virtio/{instance}/frontend/counters"
-    counters.write_bytes(bytes(4096))
+    counters.write_bytes(bytes(COUNTERS.size))
     run.ctl("metrics")
     for name in ("Status", "Version"):
         run.ask(name)
@@ -202,9 +220,11 @@ def systemd_goes(run):
     guest = host.guest(run.domid, 1)
     first, second = (f"{run.domid}-virtio-{devid}" for devid in range(2))
     run.wait(lambda: host.serves(NEAR, first), first)
-    host.systemd.tell("away 30")
+    host.systemd.tell("away until-back")
     run.wait(lambda: "no connection to systemd" in run.daemon.log, "the end of the connection")
+    run.wait_again("sd_bus_open_system")
     guest.add(1)
+    host.systemd.tell("back now")
     run.wait(lambda: host.serves(NEAR, first, second), second)
     guest.die()
     guest.forget()
@@ -231,12 +251,7 @@ def are_ready(run, *instances):
 def devices_share(run):
     """Two devices have one frontend, which dies; one goes, then the other one."""
     host = run.host
-    settings = host.folder / "etc/xen-virtio/xen-virtio.conf"
-    settings.parent.mkdir(exist_ok=True)
-    settings.write_text("[Daemon]\nReservedServers=7\n")
-    run.wait(lambda: run.daemon.is_ready, "the daemon")
-    run.daemon.process.send_signal(signal.SIGHUP)
-    run.wait(lambda: "reading the configuration" in run.daemon.log, "the settings")
+    settings = run.configure("ReservedServers=7")
     guest = host.guest(run.domid, 1)
     first, second = (f"{run.domid}-virtio-{devid}" for devid in range(2))
     run.wait(lambda: are_ready(run, first), first)
@@ -277,4 +292,52 @@ def disk_comes(run):
     run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
 
 
-SCENARIOS = [come_and_go, looked_at, systemd_goes, devices_share, disk_comes]
+def store_goes(run):
+    """xenstored is away, with a device before and one after that."""
+    host = run.host
+    guest = host.guest(run.domid, 1)
+    first, second = (f"{run.domid}-virtio-{devid}" for devid in range(2))
+    run.wait(lambda: host.serves(NEAR, first), first)
+    host.relay.cut()
+    run.wait(lambda: "no connection to xenstore" in run.daemon.log, "the end of the connection")
+    run.wait_again("connect")
+    guest.add(1)
+    host.relay.listen()
+    run.wait(lambda: host.serves(NEAR, first, second), second)
+    guest.die()
+    guest.forget()
+    run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
+
+
+def claimed_by_another(run):
+    """A record that nobody can read says that the range is taken, until it is gone."""
+    host = run.host
+    run.wait(lambda: run.daemon.is_ready, "the daemon")
+    guest = host.guest(run.domid)
+    instance = f"{run.domid}-virtio-0"
+    record = host.folder / f"run/xen-virtio/{instance}/launch"
+    record.parent.mkdir()
+    record.write_text("VERSION=999\n")
+    guest.add(0)
+    run.wait(lambda: guest.error(0) or guest.servers(), "a complaint")
+    assert not guest.servers(), "the range has two owners"
+    record.unlink()
+    run.wait(lambda: host.serves(NEAR, instance), instance)
+    guest.die()
+    guest.forget()
+    run.wait(lambda: host.serves(NEAR) and len(host.dropins()) == 1, "the end of all")
+
+
+def others_ask(run):
+    """Somebody who is not root asks, and may for one of his groups."""
+    settings = run.configure("Readers=adm")
+    who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
+           f"--groups={grp.getgrnam('adm').gr_gid}",
+           # The test's folder is root's alone.
+           "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    run.wait(lambda: NEAR in run.ctl("list", before=who), "an answer")
+    settings.unlink()
+
+
+SCENARIOS = [come_and_go, looked_at, systemd_goes, devices_share, disk_comes, store_goes,
+             claimed_by_another, others_ask]

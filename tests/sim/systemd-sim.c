@@ -9,6 +9,8 @@
  *     kill UNIT         the unit's process dies
  *     stop UNIT         as "systemctl stop" does it
  *     away MSEC         all connections end, and nobody listens for a while: systemd is upgraded
+ *     away until-back   likewise, until it is told to be
+ *     back now          it is
  *
  * Standard output tells each new state of a unit: its name, the state, CLOCK_MONOTONIC in usec.
  */
@@ -100,8 +102,9 @@ static void tell_properties(const Unit *unit, const char *result, int code, int 
 
                 if (result)
                         sd_bus_emit_signal(bus, path, PROPERTIES, "PropertiesChanged", "sa{sv}as",
-                                           SERVICE_NAME, 3, "Result", "s", result, "ExecMainCode",
-                                           "i", code, "ExecMainStatus", "i", status, 0);
+                                           SERVICE_NAME, 4, "MainPID", "u", 0, "Result", "s",
+                                           result, "ExecMainCode", "i", code, "ExecMainStatus", "i",
+                                           status, 0);
                 sd_bus_emit_signal(bus, path, PROPERTIES, "PropertiesChanged", "sa{sv}as",
                                    UNIT_NAME, 1, "ActiveState", "s", unit->state, 0);
         }
@@ -378,8 +381,9 @@ static void go_away(Simulation *simulation, uint64_t usec)
         unlink(simulation->path);
         simulation->listener = sd_event_source_disable_unref(simulation->listener);
         g_ptr_array_set_size(simulation->buses, 0);
-        sd_event_add_time(simulation->event, NULL, CLOCK_MONOTONIC, clock_now_usec() + usec, 1,
-                          on_return, simulation);
+        if (usec > 0)
+                sd_event_add_time(simulation->event, NULL, CLOCK_MONOTONIC, clock_now_usec() + usec,
+                                  1, on_return, simulation);
 }
 
 static void obey(Simulation *simulation, const char *order, const char *argument)
@@ -391,6 +395,8 @@ static void obey(Simulation *simulation, const char *order, const char *argument
                 simulation->latency_usec = usec;
         else if (strcmp(order, "away") == 0)
                 go_away(simulation, usec);
+        else if (strcmp(order, "back") == 0)
+                listener_open(simulation);
         else if (strcmp(order, "break") == 0) {
                 g_free(simulation->breaking);
                 simulation->breaking = g_strdup(argument);

@@ -20,7 +20,9 @@ LONG = os.environ.get("XEN_VIRTIO_LONG") == "1"
 # Some calls are not made each time: what comes first is a matter of chance.
 NOT_REACHED, TRIES = "was not reached", 5
 # Of all calls there are, so many have to be reached.
-REACHED_MIN = 0.85
+REACHED_MIN = 0.95
+# What only others call of what they share with it: xen-virtioctl (test_ctl_faults), the frontend.
+OF_OTHERS = {"counters_map", "field_read", "report_read"}
 
 pytestmark = [
     pytest.mark.skipif(not xenstored(), reason="needs xenstored"),
@@ -89,7 +91,7 @@ def test_all_functions_are_known(program):
 
 def test_most_calls_are_reached(program, clean, record_property):
     reached = set().union(*(counts for counts, _ in clean.values()))
-    missed = [str(site) for site in program.missed(reached)]
+    missed = [str(site) for site in program.missed(reached) if site.caller not in OF_OTHERS]
     record_property("figure", f"{len(reached)} of {len(reached) + len(missed)} calls that can fail "
                               "are made")
     assert len(reached) >= REACHED_MIN * (len(reached) + len(missed)), missed

@@ -222,7 +222,7 @@ int run_state_open(int rundir _unused_, const char *instance _unused_)
         return -ENOENT;
 }
 
-bool run_state_is_claimed(int rundir _unused_, const char *instance)
+int run_state_is_claimed(int rundir _unused_, const char *instance)
 {
         unsigned int guest, device;
 

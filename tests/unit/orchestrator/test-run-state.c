@@ -65,7 +65,9 @@ static void test_life(Fixture *fixture, const void *data G_GNUC_UNUSED)
 
         g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
         g_assert_cmpuint(fixture->n_found, ==, 0);
-        g_assert_false(run_state_is_claimed(fixture->rundir, NAME));
+        g_assert_cmpint(run_state_is_claimed(fixture->rundir, NAME), ==, 0);
+        /* That it cannot be told is not that there is none. */
+        g_assert_cmpint(run_state_is_claimed(-1, NAME), ==, -EBADF);
 
         mask = umask(0077);
         g_assert_cmpint(run_state_create(fixture->rundir, NAME, &launch), ==, 0);
@@ -75,7 +77,7 @@ static void test_life(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpint(fstatat(fixture->rundir, "5-disk-51712/frontend", &st, 0), ==, 0);
         g_assert_cmphex(st.st_mode & 07777, ==, 0700);
 
-        g_assert_true(run_state_is_claimed(fixture->rundir, NAME));
+        g_assert_cmpint(run_state_is_claimed(fixture->rundir, NAME), ==, 1);
         /* Twice is once, and a listing can be had twice. */
         g_assert_cmpint(run_state_create(fixture->rundir, NAME, &launch), ==, 0);
         g_assert_cmpint(run_state_list(fixture->rundir, on_found, fixture), ==, 0);
