@@ -9,6 +9,7 @@
 #include "common/control.h"
 #include "common/macros.h"
 #include "orchestrator/report-message.h"
+#include "orchestrator/systemd-bus.h"
 
 static int no_daemon(int error)
 {
@@ -129,30 +130,12 @@ char *ctl_daemon_version(sd_bus *bus)
         return version_get(bus, NULL, CONTROL_PATH, CONTROL_NAME);
 }
 
-/* Its own socket, which is root's, needs no message bus. */
-static int systemd_connect(sd_bus **ret_bus)
-{
-        _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
-        int r;
-
-        if (access("/run/systemd/private", W_OK) < 0)
-                return sd_bus_open_system(ret_bus);
-        r = sd_bus_new(&bus);
-        if (r >= 0)
-                r = sd_bus_set_address(bus, "unix:path=/run/systemd/private");
-        if (r >= 0)
-                r = sd_bus_start(bus);
-        if (r >= 0)
-                *ret_bus = steal_pointer(bus);
-        return r;
-}
-
 char *ctl_systemd_version(void)
 {
         _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+        const char *name;
 
-        if (systemd_connect(&bus) < 0)
+        if (systemd_bus_open(&bus, &name) < 0)
                 return NULL;
-        return version_get(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                           "org.freedesktop.systemd1.Manager");
+        return version_get(bus, name, SYSTEMD_PATH, SYSTEMD_MANAGER);
 }

@@ -52,8 +52,12 @@ static int on_changed(sd_bus_message *signal, void *userdata, sd_bus_error *erro
         const Ctl *ctl = listener->ctl;
         g_autofree char *time = NULL;
         DeviceReport report;
+        int r;
 
-        if (report_read(signal, &report) <= 0)
+        r = report_read(signal, &report);
+        if (r < 0)
+                ctl_bad_answer(r);
+        if (r <= 0)
                 return 0;
         time = g_date_time_format(now, ctl->json ? "%Y-%m-%dT%H:%M:%S.%f%:z" : "%H:%M:%S.%f");
         if (ctl->json)

@@ -11,7 +11,9 @@
 
 #include "common/macros.h"
 
-#define SYSTEMD_NAME "org.freedesktop.systemd1"
+#define SYSTEMD_NAME    "org.freedesktop.systemd1"
+#define SYSTEMD_PATH    "/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 
 /*
  * Opens systemd's own socket, or the message bus where that is not to be had. *ret_sender is the

@@ -12,9 +12,7 @@
 #include "orchestrator/systemd-bus.h"
 #include "orchestrator/unit-status.h"
 
-#define SYSTEMD_PATH      "/org/freedesktop/systemd1"
 #define SYSTEMD_UNIT_PATH "/org/freedesktop/systemd1/unit"
-#define SYSTEMD_MANAGER   "org.freedesktop.systemd1.Manager"
 #define LOCAL_NAME        "org.freedesktop.DBus.Local"
 #define LOCAL_PATH        "/org/freedesktop/DBus/Local"
 
