@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from labkit import program
-from labkit.domu import Guest
+from labkit.domu import MEMORY_MIB, Guest
 
 from lab import examples
-from lab.test_fs import cpu_share, ready_after, speed
+from lab.test_fs import KERNELS, cpu_share, ready_after, speed
 
 HERE = Path(__file__).resolve().parent
 LONG = bool(os.environ.get("XEN_VIRTIO_LONG"))
@@ -78,11 +78,12 @@ def start_servers(dom0):
                + server.format("-u", UP, "CREATE:/tmp/up"))
 
 
-@pytest.mark.only_kernel("lab")
+@pytest.mark.only_kernel(*KERNELS)
 @pytest.mark.usefixtures("servers")
 def test_network(dom0, figures):
     stream = program.build(HERE / "stream.c", dom0.lab.share)
-    guest = examples.make_guest(dom0, ["net"], SCRIPT, memory=64 + 2 * MEGABYTES,
+    guest = examples.make_guest(dom0, ["net"], SCRIPT, kernel=dom0.kernel_kind,
+                                memory=MEMORY_MIB[dom0.kernel_kind] + 2 * MEGABYTES,
                                 files={"lease.sh": LEASE, "stream": stream.read_bytes()})
     guest.create()
     guest.wait_for("guest: network done", timeout=300 if LONG else 90)
