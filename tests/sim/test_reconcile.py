@@ -442,7 +442,7 @@ CALLS = ",".join(["mkdir", "mkdirat", "openat", "write", "rename", "renameat", "
 
 def die_at(host, guest, number, trace):
     """Runs the daemon until that call, or until all is done. Returns whether it has died."""
-    host.start(["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={CALLS}",
+    host.start(["strace", "-D", "-f", "-qq", "-o", str(trace), "-e", f"trace={CALLS}",
                 "-e", f"inject={CALLS}:signal=SIGKILL:when={number}"])
     wait(lambda: host.daemon.process.poll() is not None
          or host.serves("5-virtio-1") and guest.state(0) == str(CLOSED))
