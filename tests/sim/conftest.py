@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Puts a guest, a frontend and a backend together."""
 
+import contextlib
 import os
 
 import pytest
@@ -128,11 +129,20 @@ def machine(make_machine):
 
 
 @pytest.fixture
-def stopped_host(build, tmp_path):
+def make_host(build, tmp_path):
+    """Makes a host; the daemon is not started."""
+    with contextlib.ExitStack() as stack:
+        def make(**options):
+            host = Host(build, tmp_path, **options)
+            stack.callback(host.stop)
+            return host
+        yield make
+
+
+@pytest.fixture
+def stopped_host(make_host):
     """A host whose daemon is not started."""
-    host = Host(build, tmp_path)
-    yield host
-    host.stop()
+    return make_host()
 
 
 @pytest.fixture

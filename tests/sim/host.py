@@ -15,10 +15,16 @@ import tempfile
 import threading
 import time
 
+import pytest
+
 from sim.frontend import SANITIZER_STATUS, SANITIZERS
 from sim.slack import has_passed, slack
-from sim.xenstore import DEADLINE, Relay, Toolstack, Xenstored
+from sim.xenstore import DEADLINE, Relay, Toolstack, Xenstored, program
 
+NEEDS = [
+    pytest.mark.skipif(not program(), reason="needs xenstored"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
+]
 # Everything else of the machine's stays as it is.
 ENTER = """set -e
 mount --bind "$1/run" /run
@@ -40,6 +46,21 @@ def wait(condition, deadline=DEADLINE):
         assert not has_passed(start, deadline), "not in time"
         time.sleep(0.002)
     return result
+
+
+def frontend(instance):
+    """The frontend's unit of a device."""
+    return f"xen-virtio-frontend@{instance}.service"
+
+
+def backend(instance):
+    """The backend's unit of a device."""
+    return f"xen-virtio-backend@{instance}.service"
+
+
+def serve(host, *instances):
+    """Waits until these devices are served, and no others."""
+    wait(lambda: host.serves(*instances))
 
 
 class Systemd:

@@ -4,18 +4,12 @@
 import os
 import random
 
-import pytest
-
-from sim.host import INIT_WAIT, wait
-from sim.xenstore import program as xenstored
+from sim.host import INIT_WAIT, NEEDS, wait
 
 TRIALS = 1000 if os.environ.get("XEN_VIRTIO_LONG") else 30
 DEVICES = ("5-virtio-0", "5-virtio-1")
 
-pytestmark = [
-    pytest.mark.skipif(not xenstored(), reason="needs xenstored"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
-]
+pytestmark = NEEDS
 
 
 def is_seen(_host, guest):

@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Nodes that make no sense: each costs one message, starts nothing, and disturbs no neighbour."""
 
-import os
 
 import pytest
 
-from sim.host import BASE, wait
-from sim.xenstore import program
+from sim.host import BASE, NEEDS, wait
 
-pytestmark = [
-    pytest.mark.skipif(not program(), reason="needs xenstored"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
-]
+pytestmark = NEEDS
 
 HUGE = "9" * 2000
 NUMBERS = ["", " ", "x", "-1", "+1", "1 ", " 1", "1x", "0x", "0xg", "1.0", "1e3", HUGE, "\u0661",

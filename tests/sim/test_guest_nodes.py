@@ -5,17 +5,15 @@ import os
 
 import pytest
 
-from sim.host import INIT_WAIT, wait
+from sim.host import INIT_WAIT, NEEDS, wait
 from sim.process import cpu_ticks, status_number
-from sim.xenstore import program as xenstored
 
 WRITES = 1_000_000 if os.environ.get("XEN_VIRTIO_LONG") else 5000
 RSS_MAX_KIB = 256
 WAKE_UPS_MAX = 100  # its own timers
 
 pytestmark = [
-    pytest.mark.skipif(not xenstored(), reason="needs xenstored"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
+    *NEEDS,
     pytest.mark.plain_build(reason="measures memory"),
 ]
 

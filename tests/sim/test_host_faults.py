@@ -12,8 +12,8 @@ import pytest
 
 from conftest import builds
 from sim.faults import FaultyProgram, message_of, plan, told
+from sim.host import NEEDS
 from sim.host_fault_scenarios import PROGRAM, SCENARIOS, HostRun
-from sim.xenstore import program as xenstored
 
 PARTS = 8  # in which the calls are gone through, so that two processes can
 LONG = os.environ.get("XEN_VIRTIO_LONG") == "1"
@@ -24,10 +24,7 @@ REACHED_MIN = 0.95
 # What only others call of what they share with it: xen-virtioctl (test_ctl_faults), the frontend.
 OF_OTHERS = {"counters_map", "field_read", "report_read"}
 
-pytestmark = [
-    pytest.mark.skipif(not xenstored(), reason="needs xenstored"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
-]
+pytestmark = NEEDS
 
 
 @pytest.fixture(scope="module")

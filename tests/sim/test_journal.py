@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the journal gets of xen-virtiod, and what people read when something is wrong."""
 
-import os
 import re
 import socket
 import subprocess
 
 import pytest
 
-from sim.host import wait
+from sim.host import NEEDS, wait
 from sim.slack import slack
-from sim.xenstore import program
 
-pytestmark = [
-    pytest.mark.skipif(not program(), reason="needs xenstored"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
-]
+pytestmark = NEEDS
 
 NO_ROOM = "there is no room for the device's files in /run/xen-virtio"
 SMALL = 'mkdir -p /run/xen-virtio; mount -t tmpfs -o nr_inodes=8 none /run/xen-virtio; exec "$@"'

@@ -6,16 +6,12 @@ import time
 
 import pytest
 
-from sim.host import wait
+from sim.host import NEEDS, wait
 from sim.process import cpu_ticks
 from sim.slack import slack
 from sim.test_scale import PER_GUEST, populate
-from sim.xenstore import program
 
-pytestmark = [
-    pytest.mark.skipif(not program(), reason="needs xenstored"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
-]
+pytestmark = NEEDS
 
 LONG = bool(os.environ.get("XEN_VIRTIO_LONG"))
 BURST, RATE = 40, 20  # orchestrator/start-budget.h

@@ -10,15 +10,13 @@ import time
 
 import pytest
 
-from sim.host import CLOSED, INIT_WAIT, wait
+from sim.host import CLOSED, INIT_WAIT, NEEDS, wait
 from sim.process import status_number
 from sim.slack import slack
-from sim.xenstore import program
 
 pytestmark = [
     pytest.mark.plain_build(reason="sanitizers have a cost of their own"),
-    pytest.mark.skipif(not program(), reason="needs xenstored"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root has mount namespaces"),
+    *NEEDS,
 ]
 
 PER_GUEST = 4  # less than Xen has IOREQ servers
