@@ -78,7 +78,7 @@ def wait(guest, text):
 
 
 def kill_frontend(dom0, guest):
-    """Kills it while the guest works; the driver hears that its device needs a reset."""
+    """Kills it; the driver hears that its device needs a reset."""
     [frontend] = guest.units("frontend")
     dom0.check(f"systemctl kill --signal=KILL {frontend}")
     wait(guest, "the device needs a reset")
