@@ -46,6 +46,7 @@ def calls_without_end(backend):
 
 def interrupts_before_answer(guest, vcpu, offset, value=None):
     """How many interrupts the frontend raises from an access on until it answers."""
+    guest.xen.wait_unmasked(vcpu.number)
     guest.process.freeze()
     before = guest.xen.raised()
     vcpu.begin(offset, value=value)
@@ -71,4 +72,5 @@ def test_backend_that_calls_without_end(guest, record_property):
             assert disks[1].read_sectors(number, 1) == other.image.read_bytes()[place]
     record_property("figure", f"interrupts of a backend's flood before an access is answered: "
                               f"{sum(waits) / len(waits):.2f}, at most {max(waits)}")
-    assert 0 < max(waits) <= PASSES
+    # The other device may yet have its interrupt for what was read before.
+    assert 0 < max(waits) <= PASSES + 1

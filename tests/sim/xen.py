@@ -341,6 +341,11 @@ class Xen:
                 assert not has_passed(start, timeout), f"no {what} within {timeout} s"
                 self._changed.wait(0.005)
 
+    def wait_unmasked(self, vcpu):
+        """Waits until the frontend hears at once what the vCPU does: unmasking takes Xen's time
+        here, while the frontend runs on."""
+        self.wait_for(lambda: vcpu not in self._masked, "unmasking")
+
     def wait_interrupt(self, count, timeout=DEADLINE, irq=IRQ):
         """Waits until the device has raised so many interrupts since the guest was made."""
         self.wait_for(lambda: self.interrupts_of[irq] >= count, f"interrupt {count}", timeout)
