@@ -102,6 +102,7 @@ def test_network(dom0, figures):
 
 # Without a guest file. The guest's UUID and the device's number are the same after a reboot.
 @pytest.mark.only_kernel("lab")
+@pytest.mark.skipif(not LONG, reason="two boots of a guest; the address is a unit test's, too")
 def test_mac_stays(dom0):
     guest = Guest(dom0, "plain", [], SAY_MAC,
                   settings='virtio = [ "type=virtio,device1,transport=mmio" ]')

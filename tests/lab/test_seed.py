@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Seeded grants: direct I/O on a real block device, and what is in the way of it."""
 
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -108,6 +109,7 @@ def test_rebind(dom0, profile):
 
 
 @pytest.mark.only_kernel("lab")
+@pytest.mark.skipif("XEN_VIRTIO_LONG" not in os.environ, reason="hundreds of rounds")
 def test_backend_is_killed(dom0, profile):
     """What it had mapped is let go: the next one maps it again, and the guest notices nothing."""
     profile("seed", REFERENCE)
