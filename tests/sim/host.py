@@ -296,8 +296,7 @@ class Host:
         """What has to be up for these devices."""
         units = set()
         for instance in instances:
-            units |= {f"xen-virtio-frontend@{instance}.service",
-                      f"xen-virtio-backend@{instance}.service", f"xen-virtio-{instance}.slice"}
+            units |= {frontend(instance), backend(instance), f"xen-virtio-{instance}.slice"}
         return units
 
     def serves(self, *instances):

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 
 from sim.faults import Trace
-from sim.host import CLOSED, INIT_WAIT, Daemon, Host, wait
+from sim.host import CLOSED, INIT_WAIT, Daemon, Host, frontend, wait
 from sim.slack import has_passed
 from sim.test_counters import COUNTERS
 
@@ -87,7 +87,7 @@ class HostRun:
         self._is_ending = True
         self.daemon.stop()
         self._thread.join()
-        starts = self.host.systemd.look().starts[f"xen-virtio-frontend@{NEAR}.service"]
+        starts = self.host.systemd.look().starts[frontend(NEAR)]
         assert starts == 1 and self._near.servers() == self._servers, "the other one was disturbed"
         return opened
 
@@ -257,7 +257,7 @@ def devices_share(run):
     run.wait(lambda: are_ready(run, first), first)
     guest.add(1)
     run.wait(lambda: are_ready(run, first, second), second)
-    unit = f"xen-virtio-frontend@{run.domid}-shared.service"
+    unit = frontend(f"{run.domid}-shared")
     if unit in host.systemd.active():
         host.systemd.tell(f"kill {unit}")
         run.wait(lambda: host.systemd.look().starts[unit] == 2, "the frontend's restart")

@@ -94,11 +94,12 @@ static void tear_down(Fixture *fixture, const void *data G_GNUC_UNUSED)
         store_task_free(fixture->task);
 }
 
-/* The transaction has begun, and has seen whose number it is. */
-static void look(int result, const char *vm)
+/* The transaction has begun, and has seen whose number it is, and the state of the device. */
+static void look(int result, const char *vm, const char *state)
 {
         answer(START " 0 ", 0, "7");
         answer(READ " 7 /local/domain/5/vm", result, vm);
+        answer(READ " 7 " FOLDER "/state", 0, state);
 }
 
 static void check_done(const Fixture *fixture, int result)
@@ -116,8 +117,7 @@ static void check_stale(const Fixture *fixture)
 
 static void write_state(int end)
 {
-        look(0, OURS);
-        answer(READ " 7 " FOLDER "/state", 0, "1");
+        look(0, OURS, "1");
         answer(WRITE " 7 " FOLDER "/state=2", 0, "OK");
         answer(END " 7 T", end, "OK");
 }
@@ -131,15 +131,13 @@ static void test_state(Fixture *fixture, const void *data G_GNUC_UNUSED)
 /* Its nodes look just the same. */
 static void test_next_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        look(0, NEXT);
-        answer(READ " 7 " FOLDER "/state", 0, "1");
+        look(0, NEXT, "1");
         check_stale(fixture);
 }
 
 static void test_no_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        look(-ENOENT, "");
-        answer(READ " 7 " FOLDER "/state", 0, "1");
+        look(-ENOENT, "", "1");
         check_stale(fixture);
 }
 
@@ -148,22 +146,19 @@ static void test_next_guest_meanwhile(Fixture *fixture, const void *data G_GNUC_
 {
         write_state(-EAGAIN);
         g_assert_false(fixture->is_done);
-        look(0, NEXT);
-        answer(READ " 7 " FOLDER "/state", 0, "1");
+        look(0, NEXT, "1");
         check_stale(fixture);
 }
 
 static void test_toolstack_was_faster(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        look(0, OURS);
-        answer(READ " 7 " FOLDER "/state", 0, "5");
+        look(0, OURS, "5");
         check_stale(fixture);
 }
 
 static void test_error(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        look(0, OURS);
-        answer(READ " 7 " FOLDER "/state", 0, "2");
+        look(0, OURS, "2");
         answer(WRITE " 7 " FOLDER "/error=broken", 0, "OK");
         answer(END " 7 T", 0, "OK");
         check_done(fixture, 0);
@@ -171,8 +166,7 @@ static void test_error(Fixture *fixture, const void *data G_GNUC_UNUSED)
 
 static void test_error_of_next_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        look(0, NEXT);
-        answer(READ " 7 " FOLDER "/state", 0, "1");
+        look(0, NEXT, "1");
         check_stale(fixture);
 }
 
@@ -180,8 +174,7 @@ static void test_error_of_next_guest(Fixture *fixture, const void *data G_GNUC_U
 static void test_no_error(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         g_clear_pointer(&fixture->task->text, g_free);
-        look(0, OURS);
-        answer(READ " 7 " FOLDER "/state", 0, "2");
+        look(0, OURS, "2");
         answer(RM " 7 " FOLDER "/error", -ENOENT, "");
         answer(END " 7 T", 0, "OK");
         check_done(fixture, 0);
@@ -191,8 +184,7 @@ static void test_no_error(Fixture *fixture, const void *data G_GNUC_UNUSED)
 static void test_nobody(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         g_clear_pointer(&fixture->task->vm, g_free);
-        look(-ENOENT, "");
-        answer(READ " 7 " FOLDER "/state", 0, "1");
+        look(-ENOENT, "", "1");
         answer(WRITE " 7 " FOLDER "/state=2", 0, "OK");
         answer(END " 7 T", 0, "OK");
         check_done(fixture, 0);
