@@ -13,14 +13,16 @@ static unsigned int queues_ready(const VirtioDevice *device)
         return n;
 }
 
-bool device_start_put_off(Device *device)
+unsigned int device_start_messages(const Device *device)
+{
+        return START_LIMIT_DEVICE + START_LIMIT_QUEUE * queues_ready(&device->mmio->device);
+}
+
+bool device_start_put_off(Device *device, unsigned int messages)
 {
         const uint64_t now = loop_now();
-        uint64_t wait = 0;
+        const uint64_t wait = start_limit_take(&device->start_limit, now, messages);
 
-        if (!device->state->progress.begun)
-                wait = start_limit_take(&device->start_limit, now,
-                                        queues_ready(&device->mmio->device));
         if (wait == 0)
                 return false;
         if (log_limit_permit(&device->driver_limit, now))
@@ -105,10 +107,8 @@ static void event_handle(Device *device, VirtioEvent event)
                 driver_reset(device);
                 break;
         case VIRTIO_EVENT_QUEUE_START:
-                vhost_session_queue_start(device->session, event.queue);
-                /* For what it holds already. A kick that comes too early is not lost. */
-                if (vhost_session_state(device->session) == VHOST_SESSION_CHANGING)
-                        device->kicks |= UINT64_C(1) << event.queue;
+                vhost_session_queue_forget(device->session, event.queue);
+                device_queue_start(device);
                 break;
         case VIRTIO_EVENT_QUEUE_STOP:
                 kernel_notify_queue_stop(&device->kernel_notify, event.queue);

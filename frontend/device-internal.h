@@ -63,12 +63,17 @@ void device_offer_apply(Device *device);
 /* Starts the rings, or goes on with them, where the driver wants that and the backend can. */
 void device_rings_start(Device *device);
 
+/* The same of a queue that the driver makes ready while the others run. */
+void device_queue_start(Device *device);
+
 /*
- * Whether a driver that starts its device over and over has its backend left in peace for now: then
- * device_rings_start() is called again when it is time, and nobody waits for that. Where an earlier
- * backend has begun, it is not the driver's doing.
+ * Whether a driver that starts its device, or a queue, over and over has its backend left in peace
+ * for now: then the above are called again when it is time, and nobody waits for that.
  */
-bool device_start_put_off(Device *device);
+bool device_start_put_off(Device *device, unsigned int messages);
+
+/* What its queues that are ready cost (start-limit.h). */
+unsigned int device_start_messages(const Device *device);
 
 /*
  * The driver waits for the backend, but no longer than DEVICE_HOLD_USEC from the first time that

@@ -76,7 +76,9 @@ void device_rings_start(Device *device)
                 device_break(device, refusal);
                 return;
         }
-        if (device_start_put_off(device))
+        /* Where an earlier backend has begun, it is not the driver's doing. */
+        if (!device->state->progress.begun &&
+            device_start_put_off(device, device_start_messages(device)))
                 return;
         r = vhost_session_start(device->session);
         if (r < 0) {
@@ -86,9 +88,22 @@ void device_rings_start(Device *device)
         }
 }
 
+void device_queue_start(Device *device)
+{
+        const int queue = vhost_session_queue_next(device->session);
+
+        if (queue < 0 || device->leaving || !virtio_is_running(&device->mmio->device) ||
+            device_start_put_off(device, START_LIMIT_QUEUE))
+                return;
+        vhost_session_queue_start(device->session, (uint16_t)queue);
+        /* For what it holds already. A kick that comes too early is not lost. */
+        notify_kick(device->notify, (uint16_t)queue);
+}
+
 static void start_due(void *userdata)
 {
         device_rings_start(userdata);
+        device_queue_start(userdata);
 }
 
 /* What has been begun is finished first. */
@@ -205,6 +220,7 @@ static void session_stopped(void *userdata)
 
         device_hold_end(device);
         device_offer_apply(device);
+        device_queue_start(device);
         requests_serve(device);
         leave_go_on(device);
 }

@@ -41,12 +41,13 @@ static uint16_t queues_served(const VhostRings *rings)
         return backends < all ? backends : all;
 }
 
-/* The first queue from "from" on that is ready; queues_served() if none is. */
-static uint16_t queue_next_ready(const VhostRings *rings, uint16_t from)
+int vhost_ring_next(const VhostRings *rings)
 {
-        while (from < queues_served(rings) && !rings->device->queues[from].ready)
-                from++;
-        return from;
+        for (uint16_t queue = 0; queue < queues_served(rings); queue++) {
+                if (rings->device->queues[queue].ready && !(rings->started & BIT(queue)))
+                        return queue;
+        }
+        return -1;
 }
 
 const char *vhost_rings_refusal(const VhostRings *rings)
@@ -207,28 +208,27 @@ static void ring_started(void *userdata, const VhostUserPayload *payload _unused
         VhostRings *rings = userdata;
 
         rings->started |= BIT(rings->queue);
-        rings->queue = queue_next_ready(rings, (uint16_t)(rings->queue + 1));
         ring_next(rings);
 }
 
 /* Starts one ring after the other. */
 static void ring_next(VhostRings *rings)
 {
-        if (rings->queue >= queues_served(rings)) {
+        const int queue = vhost_ring_next(rings);
+
+        if (queue < 0) {
                 status_send(rings, STATUS_CHOSEN | VIRTIO_STATUS_DRIVER_OK);
                 rings->done(rings->userdata);
                 return;
         }
+        rings->queue = (uint16_t)queue;
         ring_send(rings, rings->queue, ring_base(rings, rings->queue));
         vhost_barrier(rings->negotiation->client, ring_started, rings);
 }
 
 static void start_prepared(void *userdata, const VhostUserPayload *payload _unused_)
 {
-        VhostRings *rings = userdata;
-
-        rings->queue = queue_next_ready(rings, 0);
-        ring_next(rings);
+        ring_next(userdata);
 }
 
 static void area_send(VhostRings *rings)
@@ -347,7 +347,7 @@ static void ring_disable(VhostRings *rings, uint16_t queue)
                 vhost_set_vring_enable(rings->negotiation->client, queue, false);
 }
 
-static void rings_stopped(void *userdata, const VhostUserPayload *payload _unused_)
+static void order_done(void *userdata, const VhostUserPayload *payload _unused_)
 {
         VhostRings *rings = userdata;
 
@@ -360,7 +360,7 @@ static void device_reset(VhostRings *rings)
         if (vhost_has_protocol_feature(rings->negotiation, VHOST_USER_PROTOCOL_F_RESET_DEVICE))
                 vhost_reset_device(rings->negotiation->client);
         status_send(rings, 0);
-        vhost_barrier(rings->negotiation->client, rings_stopped, rings);
+        vhost_barrier(rings->negotiation->client, order_done, rings);
 }
 
 static void stop_next(VhostRings *rings);
@@ -394,7 +394,7 @@ static void stop_next(VhostRings *rings)
 {
         if (rings->started == 0) {
                 if (rings->handing_over)
-                        vhost_barrier(rings->negotiation->client, rings_stopped, rings);
+                        vhost_barrier(rings->negotiation->client, order_done, rings);
                 else
                         device_reset(rings);
                 return;
@@ -441,13 +441,6 @@ static void single_started(void *userdata, const VhostUserPayload *payload _unus
         rings->done(rings->userdata);
 }
 
-static void single_done(void *userdata, const VhostUserPayload *payload _unused_)
-{
-        VhostRings *rings = userdata;
-
-        rings->done(rings->userdata);
-}
-
 /* The driver takes back what it has granted: until then the backend has to unmap the ring. */
 static void single_stopped(void *userdata, const VhostUserPayload *payload _unused_)
 {
@@ -466,26 +459,21 @@ static void single_stopped(void *userdata, const VhostUserPayload *payload _unus
                                     "the rings that are left lie in too "
                                     "many places for a memory table");
         else
-                vhost_barrier(negotiation->client, single_done, rings);
+                vhost_barrier(negotiation->client, order_done, rings);
 }
 
-/* Begins with one queue. One that no backend serves is always stopped. Returns whether one does. */
-static bool single_begin(VhostRings *rings, uint16_t queue, VhostRingsDone done)
+/* What is granted may be in its table for each queue that was ready when that was sent. */
+bool vhost_ring_is_known(const VhostRings *rings, uint16_t queue)
 {
-        rings->done = done;
-        rings->queue = queue;
-        if (queue < queues_served(rings))
-                return true;
-        vhost_barrier(rings->negotiation->client, single_stopped, rings);
-        return false;
+        return (rings->started & BIT(queue)) || rings->negotiation->offer.way == MEMORY_WAY_GRANTS;
 }
 
 void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done)
 {
         VhostClient *client = rings->negotiation->client;
 
-        if (!single_begin(rings, queue, done))
-                return;
+        rings->done = done;
+        rings->queue = queue;
         vhost_set_vring_num(client, queue, rings->device->queues[queue].size);
         ring_send(rings, queue, base_new(rings));
         vhost_barrier(client, single_started, rings);
@@ -493,8 +481,14 @@ void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done)
 
 void vhost_ring_stop(VhostRings *rings, uint16_t queue, VhostRingsDone done)
 {
-        if (!single_begin(rings, queue, done))
-                return;
-        ring_disable(rings, queue);
-        vhost_get_vring_base(rings->negotiation->client, queue, single_stopped, rings);
+        VhostClient *client = rings->negotiation->client;
+
+        rings->done = done;
+        rings->queue = queue;
+        if (rings->started & BIT(queue)) {
+                ring_disable(rings, queue);
+                vhost_get_vring_base(client, queue, single_stopped, rings);
+        } else {
+                vhost_barrier(client, single_stopped, rings);
+        }
 }

@@ -66,6 +66,12 @@ void vhost_rings_hand_over(VhostRings *rings, VhostRingsDone done);
 /* A queue is not the one any more that backends have begun with. It must not run. */
 void vhost_ring_forget(VhostRings *rings, uint16_t queue);
 
-/* Starts a queue that the driver has made anew, or stops one; the others go on. */
+/* The first queue that is ready and was not started, of those that the backend has, or -1. */
+int vhost_ring_next(const VhostRings *rings);
+
+/* Whether the backend has anything of a queue, which is to be stopped then. */
+bool vhost_ring_is_known(const VhostRings *rings, uint16_t queue);
+
+/* Starts a queue as vhost_ring_next() said, or stops one that is known; the others go on. */
 void vhost_ring_start(VhostRings *rings, uint16_t queue, VhostRingsDone done);
 void vhost_ring_stop(VhostRings *rings, uint16_t queue, VhostRingsDone done);

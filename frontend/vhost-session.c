@@ -414,17 +414,26 @@ static void ring_changed(void *userdata)
         session->ops->stopped(session->userdata);
 }
 
-void vhost_session_queue_start(VhostSession *session, uint16_t queue)
+void vhost_session_queue_forget(VhostSession *session, uint16_t queue)
 {
         vhost_ring_forget(&session->rings, queue);
-        if (session->state != VHOST_SESSION_RUNNING)
-                return;
+}
+
+int vhost_session_queue_next(const VhostSession *session)
+{
+        return session->state == VHOST_SESSION_RUNNING ? vhost_ring_next(&session->rings) : -1;
+}
+
+void vhost_session_queue_start(VhostSession *session, uint16_t queue)
+{
         session_set_state(session, VHOST_SESSION_CHANGING);
         vhost_ring_start(&session->rings, queue, ring_changed);
 }
 
 void vhost_session_queue_stop(VhostSession *session, uint16_t queue)
 {
+        if (!vhost_ring_is_known(&session->rings, queue))
+                return;
         session_set_state(session, VHOST_SESSION_CHANGING);
         vhost_ring_stop(&session->rings, queue, ring_changed);
 }

@@ -129,13 +129,17 @@ int vhost_session_start(VhostSession *session) _warn_unused_;
  */
 bool vhost_session_stop(VhostSession *session);
 
+/* The driver has made a queue anew: forgets how far the one before has come. */
+void vhost_session_queue_forget(VhostSession *session, uint16_t queue);
+
 /*
- * The driver has made a queue anew: forgets how far the one before has come. Starts it in state
- * RUNNING; in other states that is left to vhost_session_start().
+ * A queue that the driver has made ready since the rings were started, which can be started by
+ * itself; or -1. In other states than RUNNING that is left to vhost_session_start().
  */
+int vhost_session_queue_next(const VhostSession *session);
 void vhost_session_queue_start(VhostSession *session, uint16_t queue);
 
-/* Stops a queue; in state RUNNING. */
+/* Stops a queue, in state RUNNING; there is nothing to do of one that the backend does not know. */
 void vhost_session_queue_stop(VhostSession *session, uint16_t queue);
 
 /*

@@ -228,10 +228,15 @@ static void driver_stop(World *world)
 
 static void queue_event(World *world, VirtioEvent event)
 {
-        if (event.type == VIRTIO_EVENT_QUEUE_START)
-                vhost_session_queue_start(world->session, event.queue);
-        else if (event.type == VIRTIO_EVENT_QUEUE_STOP && state(world) == VHOST_SESSION_RUNNING)
+        if (event.type == VIRTIO_EVENT_QUEUE_START) {
+                const int next = vhost_session_queue_next(world->session);
+
+                vhost_session_queue_forget(world->session, event.queue);
+                if (next >= 0)
+                        vhost_session_queue_start(world->session, (uint16_t)next);
+        } else if (event.type == VIRTIO_EVENT_QUEUE_STOP && state(world) == VHOST_SESSION_RUNNING) {
                 vhost_session_queue_stop(world->session, event.queue);
+        }
 }
 
 static void queue_change(World *world, uint8_t what)

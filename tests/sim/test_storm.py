@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from sim.backend import SET_VRING_ENABLE
 from sim.guest import (ACKNOWLEDGE, DEVICE_ID, DRIVER, DRIVER_FEATURES, DRIVER_FEATURES_SEL,
-                       DRIVER_OK, FEATURES_OK, QUEUE_NOTIFY, SECTOR, STATUS)
+                       DRIVER_KNOWS, DRIVER_OK, FEATURES_OK, QUEUE_NOTIFY, QUEUE_RESET,
+                       QUEUE_SEL, RING_RESET, SECTOR, STATUS)
 from sim.memory import MIB
 from sim.process import status_number
 from sim.test_counters import wait_counters
@@ -16,6 +18,7 @@ from sim.test_life import kinds_of_descriptors
 
 LONG = bool(os.environ.get("XEN_VIRTIO_LONG"))
 RESETS = 100_000 if LONG else 1000
+QUEUE_STARTS = 50_000 if LONG else 500
 BAD_ACCESSES = 1_000_000 if LONG else 3000
 BURST, RATE = 5000, 50  # messages, and messages a second
 UP = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK
@@ -78,6 +81,49 @@ def test_the_last_start_counts(machine):
     while "too often" not in frontend.log:
         disk.start().reset()
     assert disk.start().read_sectors(5, 1) == image.read_bytes()[5 * SECTOR:6 * SECTOR]
+
+
+def remake_queue(driver):
+    """Resets queue 1, and makes it anew."""
+    ring = driver.rings[1]
+    driver.write(QUEUE_SEL, 1)
+    driver.write(QUEUE_RESET, 1)
+    driver.set_queue(1, 16, ring.descriptors, ring.available, ring.used)
+
+
+def rings_enabled(connection):
+    """In which order: (queue, whether)."""
+    return [message.state for message in connection.messages
+            if message.request == SET_VRING_ENABLE]
+
+
+@pytest.mark.plain_build(reason="counts thousands of messages")
+def test_storm_of_queues(machine):
+    """The backend hears of so many only, the driver waits for none, and other queues go on."""
+    machine.backend = machine.scripted_backend()
+    machine.backend.features |= RING_RESET
+    first = time.monotonic()
+    frontend = machine.frontend().wait_ready()
+    driver = machine.disk().start(queues=2, wanted=DRIVER_KNOWS | RING_RESET)
+    connection = machine.backend.connection
+    for _ in range(QUEUE_STARTS):
+        remake_queue(driver)
+    for _ in range(BURST):
+        if "too often" in frontend.log:
+            break
+        remake_queue(driver)
+    begun, before = time.monotonic(), messages(machine.backend)
+    assert before <= BURST + RATE * (begun - first + 1)
+    for _ in range(QUEUE_STARTS):
+        remake_queue(driver)
+    assert messages(machine.backend) - before <= RATE * (time.monotonic() - begun + 1)
+    # The last one counts, a moment later.
+    machine.xen.wait_for(lambda: rings_enabled(connection)[-1] == (1, 1), "start of the last ring")
+    machine.xen.wait_for(lambda: connection.take_kicks(1), "kick of the last ring")
+    # Of one that was put off the backend has nothing that would have to be asked back.
+    enabled = rings_enabled(connection)
+    assert enabled.count((1, 0)) == enabled.count((1, 1)) - 1
+    assert [state for state in enabled if state[0] == 0] == [(0, 1)]
 
 
 def test_flood_of_accesses(make_machine):

@@ -7,12 +7,18 @@
 #define SECOND UINT64_C(1000000)
 #define START  (12345 * SECOND)
 
+/* Of a device with so many. */
+static unsigned int cost(unsigned int n_queues)
+{
+        return START_LIMIT_DEVICE + START_LIMIT_QUEUE * n_queues;
+}
+
 /* As many as there are until the first that has to wait. */
 static unsigned int burst(StartLimit *limit, uint64_t now, unsigned int n_queues)
 {
         unsigned int n = 0;
 
-        while (start_limit_take(limit, now, n_queues) == 0)
+        while (start_limit_take(limit, now, cost(n_queues)) == 0)
                 n++;
         return n;
 }
@@ -36,7 +42,7 @@ static void test_rate(void)
 
                 burst(&limit, now, n_queues);
                 while (now < START + 1000 * SECOND) {
-                        const uint64_t wait = start_limit_take(&limit, now, n_queues);
+                        const uint64_t wait = start_limit_take(&limit, now, cost(n_queues));
 
                         g_assert_cmpuint(wait, <=, 15 * SECOND);
                         now += wait;
@@ -64,7 +70,7 @@ static void test_ordinary_life(void)
         StartLimit limit = { 0 };
 
         for (unsigned int second = 0; second < 3600; second++)
-                g_assert_cmpuint(start_limit_take(&limit, START + second * SECOND, 1), ==, 0);
+                g_assert_cmpuint(start_limit_take(&limit, START + second * SECOND, cost(1)), ==, 0);
 }
 
 int main(int argc, char **argv)
