@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/device-name.h"
+#include "common/launch.h"
 #include "common/parse.h"
 
 #define PREFIX     ".claim-"
@@ -20,12 +21,17 @@ static void intent_name(uint16_t domid, uint64_t base, char ret_name[INTENT_MAX]
         g_snprintf(ret_name, INTENT_MAX, PREFIX "%" PRIu16 "-%#" PRIx64, domid, base);
 }
 
-int claim_intent_begin(int rundir, uint16_t domid, uint64_t base)
+int claim_intent_begin(int rundir, uint16_t domid, uint64_t base, const char *uuid)
 {
         char name[INTENT_MAX];
 
         intent_name(domid, base, name);
-        return symlinkat("claim", rundir, name) < 0 && errno != EEXIST ? -errno : 0;
+        if (symlinkat(uuid, rundir, name) == 0)
+                return 0;
+        /* The one that is there may be of another guest. */
+        if (errno != EEXIST || unlinkat(rundir, name, 0) < 0)
+                return -errno;
+        return symlinkat(uuid, rundir, name) < 0 ? -errno : 0;
 }
 
 void claim_intent_end(int rundir, uint16_t domid, uint64_t base)
@@ -60,11 +66,16 @@ int claim_intent_list(int rundir, ClaimIntentFound *found, void *userdata)
         if (!dir)
                 return -EIO;
         while ((name = g_dir_read_name(dir))) {
+                char uuid[LAUNCH_UUID_SIZE];
                 uint16_t domid;
                 uint64_t base;
+                ssize_t size;
 
-                if (intent_parse(name, &domid, &base) == 0)
-                        found(userdata, domid, base);
+                if (intent_parse(name, &domid, &base) < 0)
+                        continue;
+                size = readlinkat(rundir, name, uuid, sizeof(uuid) - 1);
+                uuid[size > 0 ? size : 0] = '\0';
+                found(userdata, domid, base, uuid);
         }
         return 0;
 }

@@ -7,21 +7,21 @@
  * and that outlives it. The next one finds the note. With a record beside it, it says that units of
  * an earlier claim may still be up: they have not been seen down since the range was taken.
  *
- * Such a note is a symbolic link, which is there or is not.
+ * Such a note is a symbolic link, which is there or is not, to the UUID of the guest.
  */
 
 #include <stdint.h>
 
 #include "common/macros.h"
 
-/* Leaves the note; it may be there. Returns 0 or a negative errno. */
-int claim_intent_begin(int rundir, uint16_t domid, uint64_t base) _warn_unused_;
+/* Leaves the note; one may be there. Returns 0 or a negative errno. */
+int claim_intent_begin(int rundir, uint16_t domid, uint64_t base, const char *uuid) _warn_unused_;
 
 /* Takes it away: Xen, systemd and our record say the same. */
 void claim_intent_end(int rundir, uint16_t domid, uint64_t base);
 
 /* What to do with a note that was left. */
-typedef void ClaimIntentFound(void *userdata, uint16_t domid, uint64_t base);
+typedef void ClaimIntentFound(void *userdata, uint16_t domid, uint64_t base, const char *uuid);
 
 /* Reports each, which may take it away. Returns 0 or a negative errno. */
 int claim_intent_list(int rundir, ClaimIntentFound *found, void *userdata) _warn_unused_;

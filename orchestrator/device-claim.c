@@ -75,23 +75,24 @@ static int range_take(Device *device, const SharedFrontend *shared, Launch *laun
         return 0;
 }
 
-/* The shared frontend that a server just made is for, or NULL if it is the device's own. */
-static SharedFrontend *shared_open(const Device *device, const Launch *launch)
+/*
+ * The shared frontend that a server just made is for, or NULL if that is the device's own. Returns
+ * 0 or a negative errno; -ESTALE as long as the one of the domain that had the number before is
+ * there. One device must not have the last server for itself: all later ones would get none.
+ */
+static int shared_open(const Device *device, const Launch *launch, SharedFrontend **ret_shared)
 {
         const DeviceServices *services = device->services;
-        const uint16_t domid = device->name.domid;
-        SharedFrontend *shared;
-        int r;
+        const SharedFrontend *former = shared_frontends_find(services->shared, device->name.domid);
 
+        *ret_shared = NULL;
         if (!placement_opens_shared(launch->server,
                                     services->configuration->settings.reserved_servers) ||
-            !placement_can_share(launch) || shared_frontends_find(services->shared, domid))
-                return NULL;
-        r = shared_frontends_open(services->shared, domid, launch, &shared);
-        if (r >= 0)
-                return shared;
-        device_log(device, LOG_WARNING, NULL, r, "cannot make a shared frontend: %m");
-        return NULL;
+            !placement_can_share(launch))
+                return 0;
+        if (former)
+                return shared_frontend_is_of(former, launch->uuid) ? 0 : -ESTALE;
+        return shared_frontends_open(services->shared, device->name.domid, launch, ret_shared);
 }
 
 /*
@@ -112,6 +113,22 @@ static int range_give_back(Device *device, uint16_t server, bool guest_lives)
         return claims_release(device->services->claims, device->name.domid, server);
 }
 
+/* Writes the record of a range that was taken, for the shared server if that is not NULL. */
+static int claim_record(Device *device, SharedFrontend *shared, const Launch *launch)
+{
+        const DeviceServices *services = device->services;
+        int r;
+
+        if (!shared) {
+                r = shared_open(device, launch, &shared);
+                if (r < 0)
+                        return r;
+        }
+        if (shared)
+                device_frontend_join(device, shared, launch->base);
+        return run_state_create(services->rundir, device->instance, launch);
+}
+
 /* Takes the range and writes the record, or leaves nothing behind. */
 static int claim_take(Device *device)
 {
@@ -129,13 +146,9 @@ static int claim_take(Device *device)
         r = range_take(device, shared, &launch);
         if (r < 0)
                 return r;
-        if (!is_further) {
+        if (!is_further)
                 launch_configure(device, &launch);
-                shared = shared_open(device, &launch);
-        }
-        if (shared)
-                device_frontend_join(device, shared, launch.base);
-        r = run_state_create(services->rundir, device->instance, &launch);
+        r = claim_record(device, shared, &launch);
         if (r < 0) {
                 range_give_back(device, launch.server, true);
                 return r;
@@ -160,7 +173,7 @@ int device_claim_take(Device *device)
         if (services->holder(services->userdata, device, base))
                 return -EADDRINUSE;
 
-        r = claim_intent_begin(services->rundir, device->name.domid, base);
+        r = claim_intent_begin(services->rundir, device->name.domid, base, device->spec->uuid);
         if (r < 0)
                 return r;
         r = claim_take(device);
@@ -239,7 +252,7 @@ int device_claim_release(Device *device)
         const uint64_t base = device->launch.base;
         int r;
 
-        r = claim_intent_begin(services->rundir, device->name.domid, base);
+        r = claim_intent_begin(services->rundir, device->name.domid, base, device->launch.uuid);
         if (r < 0) {
                 device_log(device, LOG_WARNING, NULL, r, "cannot give back the MMIO range: %m");
                 return r;

@@ -34,6 +34,8 @@ static void device_claim(Device *device)
         restart_note_failure(&device->claim_restart, clock_now_usec(), g_random_int());
         if (r == -EUSERS)
                 text = g_strdup("the guest has as many IOREQ servers as Xen allows");
+        else if (r == -ESTALE)
+                text = g_strdup("the devices of the domain that had this number are still ending");
         else if (r == -ENOSPC)
                 text = g_strdup("there is no room for the device's files in " RUN_DIRECTORY);
         else if (r == -EADDRINUSE)

@@ -37,7 +37,12 @@ void device_frontend_adopt(Device *device)
 
 UnitPhase device_frontend_phase(const Device *device)
 {
-        return device->member ? shared_member_phase(device->member) : unit_phase(device->frontend);
+        const UnitPhase own = unit_phase(device->frontend);
+
+        /* A device that shares has none of its own, but an earlier claim may have left one. */
+        if (!device->member || (device->leftover && own != UNIT_DOWN))
+                return own;
+        return shared_member_phase(device->member);
 }
 
 void device_frontend_observe(Device *device)

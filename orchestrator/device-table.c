@@ -216,7 +216,7 @@ Device *device_table_holder(const DeviceTable *table, uint16_t domid, uint64_t b
         return NULL;
 }
 
-uint32_t device_table_servers(const DeviceTable *table, uint16_t domid)
+uint32_t device_table_servers(const DeviceTable *table, uint16_t domid, const char *uuid)
 {
         const Device *device;
         uint32_t servers = 0;
@@ -226,7 +226,7 @@ uint32_t device_table_servers(const DeviceTable *table, uint16_t domid)
         while ((device = device_iter_next(&iter))) {
                 const Launch *launch = device_launch(device);
 
-                if (launch)
+                if (launch && strcmp(launch->uuid, uuid) == 0)
                         servers |= 1U << launch->server;
         }
         return servers;

@@ -56,8 +56,11 @@ int device_table_order(const DeviceTable *table, const Device *device);
 Device *device_table_holder(const DeviceTable *table, uint16_t domid, uint64_t base,
                             const Device *but);
 
-/* The IOREQ servers that the guest's devices have claimed, a bit for each number. */
-uint32_t device_table_servers(const DeviceTable *table, uint16_t domid);
+/*
+ * The IOREQ servers that the guest's devices have claimed, a bit for each number; not those that
+ * had gone with a domain that had the number before.
+ */
+uint32_t device_table_servers(const DeviceTable *table, uint16_t domid, const char *uuid);
 
 /* Whether the guest has a device that is not released. */
 bool device_table_has_guest(const DeviceTable *table, uint16_t domid);

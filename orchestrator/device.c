@@ -221,6 +221,8 @@ const Launch *device_launch(const Device *device)
 void device_expect_leftover(Device *device)
 {
         device->leftover = true;
+        if (device->member)
+                shared_member_stop(device->member);
 }
 
 uint32_t device_type(const Device *device)

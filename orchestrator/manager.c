@@ -31,9 +31,8 @@ struct Manager {
 
         Histogram claim_times;
         StartBudget starts;
-        bool settled;   /* the devices that were there at the start have been read */
-        bool ready;     /* and looked at */
-        bool sweep_due; /* those that have a shared frontend are known */
+        bool settled; /* the devices that were there at the start have been read */
+        bool ready;   /* and looked at */
         char *status;
 };
 
@@ -178,7 +177,6 @@ static void manager_on_settled(void *userdata)
 {
         Manager *manager = userdata;
 
-        manager->sweep_due = !manager->settled;
         manager->settled = true;
         manager_schedule(manager);
 }
@@ -248,9 +246,6 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
         devices = g_list_sort(g_hash_table_get_keys(queue), device_table_compare);
         for (const GList *i = devices; i; i = i->next)
                 manager_reconcile(manager, i->data);
-        if (manager->sweep_due)
-                shared_frontends_sweep(manager->services.shared);
-        manager->sweep_due = false;
         shared_frontends_reconcile(manager->services.shared);
         manager_report(manager);
         return 0;
@@ -290,19 +285,16 @@ static void manager_on_found_shared(void *userdata, const char *instance, const 
 }
 
 /* An earlier orchestrator may have been killed before or after it has told Xen. */
-static void manager_on_intent(void *userdata, uint16_t domid, uint64_t base)
+static void manager_on_intent(void *userdata, uint16_t domid, uint64_t base, const char *uuid)
 {
         Manager *manager = userdata;
-        SharedFrontend *shared = shared_frontends_find(manager->services.shared, domid);
         Device *device = device_table_holder(manager->devices, domid, base, NULL);
-        uint32_t known = device_table_servers(manager->devices, domid);
+        uint32_t known = device_table_servers(manager->devices, domid, uuid);
 
         if (device) {
                 device_expect_leftover(device);
                 return;
         }
-        if (shared)
-                known |= 1U << shared_frontend_server(shared);
         claims_drop(manager->services.claims, domid, base, known);
         claim_intent_end(manager->services.rundir, domid, base);
 }
@@ -316,9 +308,10 @@ static int manager_adopt(Manager *manager)
         r = run_state_list(rundir, manager_on_found_shared, manager);
         if (r >= 0)
                 r = run_state_list(rundir, manager_on_found, manager);
-        if (r >= 0)
-                r = claim_intent_list(rundir, manager_on_intent, manager);
-        return r;
+        if (r < 0)
+                return r;
+        shared_frontends_sweep(manager->services.shared);
+        return claim_intent_list(rundir, manager_on_intent, manager);
 }
 
 /* What xen-virtioctl asks for. */

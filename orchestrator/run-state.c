@@ -127,6 +127,13 @@ int run_state_create(int rundir, const char *instance, const Launch *launch)
         return launch_write(fd, launch);
 }
 
+int run_state_write_list(int rundir, const char *instance, const DeviceList *list)
+{
+        _cleanup_fd_ int fd = run_state_open(rundir, instance);
+
+        return fd < 0 ? fd : device_list_write(fd, list);
+}
+
 void run_state_remove_socket(int rundir, const char *instance)
 {
         _cleanup_fd_ int fd = run_state_open(rundir, instance);

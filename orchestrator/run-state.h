@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/device-list.h"
 #include "common/device-name.h"
 #include "common/launch.h"
 
@@ -33,6 +34,9 @@ int run_state_is_claimed(int rundir, const char *instance) _warn_unused_;
 
 /* Makes the folder and the launch file in it. Returns 0 or a negative errno. */
 int run_state_create(int rundir, const char *instance, const Launch *launch) _warn_unused_;
+
+/* Writes the list of devices into a shared frontend's folder. Returns 0 or a negative errno. */
+int run_state_write_list(int rundir, const char *instance, const DeviceList *list) _warn_unused_;
 
 /* Removes a socket that an earlier backend has left, or the next one could not bind it. */
 void run_state_remove_socket(int rundir, const char *instance);

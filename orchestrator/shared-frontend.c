@@ -53,6 +53,7 @@ static SharedFrontend *shared_new(SharedFrontends *all, uint16_t domid, const La
         shared->all = all;
         shared->domid = domid;
         shared->launch = *launch;
+        shared->wanted = SHARED_FIRST_CHANGE;
         device_name_shared(domid, shared->instance);
         device_name_shared_unit(domid, unit);
         shared->unit = unit_new(all->services.units, unit, shared_on_unit, shared);
@@ -141,9 +142,14 @@ void shared_frontends_sweep(SharedFrontends *all)
         }
 }
 
+bool shared_frontend_is_of(const SharedFrontend *shared, const char *uuid)
+{
+        return strcmp(shared->launch.uuid, uuid) == 0;
+}
+
 bool shared_frontend_fits(const SharedFrontend *shared, const Launch *launch)
 {
-        return strcmp(shared->launch.uuid, launch->uuid) == 0 &&
+        return shared_frontend_is_of(shared, launch->uuid) &&
                shared->launch.memory_kib == launch->memory_kib &&
                shared->members->len < DEVICE_LIST_MAX;
 }
@@ -258,14 +264,11 @@ static void list_make(const SharedFrontend *shared, DeviceList *ret_list)
 
 static int list_write(SharedFrontend *shared)
 {
-        _cleanup_fd_ int folder = run_state_open(shared->all->services.rundir, shared->instance);
         DeviceList list;
         int r;
 
-        if (folder < 0)
-                return folder;
         list_make(shared, &list);
-        r = device_list_write(folder, &list);
+        r = run_state_write_list(shared->all->services.rundir, shared->instance, &list);
         if (r >= 0)
                 shared->told = shared->wanted;
         return r;

@@ -58,10 +58,13 @@ int shared_frontends_open(SharedFrontends *all, uint16_t domid, const Launch *la
 void shared_frontends_adopt(SharedFrontends *all, uint16_t domid, const Launch *launch);
 
 /*
- * Forgets those without a member: they were adopted, and have no device any more, or never had one.
- * Their servers end with their guests.
+ * Forgets those without a member, after all devices were adopted: they have none any more, or never
+ * had one. The claim that was not finished, or was being given back, says what is left in Xen.
  */
 void shared_frontends_sweep(SharedFrontends *all);
+
+/* Whether it is that guest's, and not one's that had the number before. */
+bool shared_frontend_is_of(const SharedFrontend *shared, const char *uuid);
 
 /*
  * Whether there is room in it for a device that will have that launch file. The server in the file

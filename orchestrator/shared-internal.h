@@ -4,9 +4,13 @@
 /* What shared-frontend.c and shared-member.c share, and nobody else sees. */
 
 #include "common/device-list.h"
+#include "orchestrator/member-status.h"
 #include "orchestrator/restart.h"
 #include "orchestrator/shared-frontend.h"
 #include "orchestrator/shared-member.h"
+
+/* That there is a list at all: a process that is there by then is a former one's, or unknown. */
+#define SHARED_FIRST_CHANGE 1U
 
 struct SharedFrontends {
         SharedServices services;
@@ -48,9 +52,8 @@ struct SharedMember {
         void *userdata;
 
         MemberState state;
-        uint64_t wanted; /* the number of its last change */
-        int status;      /* the frontend's STATUS_FILE; -1: not needed yet */
-        sd_event_source *watch;
+        uint64_t wanted;      /* the number of its last change */
+        MemberStatus *status; /* NULL: not needed yet */
 };
 
 /* Something that is wanted has changed; returns the number of the change. */

@@ -2,17 +2,13 @@
 
 #include "orchestrator/shared-member.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <sys/inotify.h>
-
-#include "common/log.h"
-#include "common/small-file.h"
-#include "orchestrator/run-state.h"
 #include "orchestrator/shared-internal.h"
 
-#define STATUS_SIZE 16
+static void member_list(SharedMember *member)
+{
+        member->wanted = shared_frontend_change(member->shared);
+        member->state = MEMBER_LISTED;
+}
 
 SharedMember *shared_member_new(SharedFrontend *shared, const DeviceName *name, uint64_t base,
                                 bool is_adopted, UnitHandler *handler, void *userdata)
@@ -25,12 +21,13 @@ SharedMember *shared_member_new(SharedFrontend *shared, const DeviceName *name, 
                 .base = base,
                 .handler = handler,
                 .userdata = userdata,
-                .status = -1,
+                .wanted = SHARED_FIRST_CHANGE,
         };
         g_ptr_array_add(shared->members, member);
-        /* What the process does with it shows after a reload. */
+        /* What the process does with it shows after a reload. Whoever may hear of it: it goes on.
+         */
         if (is_adopted && shared_member_start(member) < 0)
-                shared_member_stop(member);
+                member_list(member);
         return member;
 }
 
@@ -39,8 +36,7 @@ SharedMember *shared_member_free(SharedMember *member)
         if (!member)
                 return NULL;
         g_ptr_array_remove(member->shared->members, member);
-        sd_event_source_disable_unref(member->watch);
-        fd_closep(&member->status);
+        member_status_close(member->status);
         g_free(member);
         return NULL;
 }
@@ -81,25 +77,6 @@ SharedFrontend *shared_member_frontend(const SharedMember *member)
         return member->shared;
 }
 
-/* What the frontend says of the device; "" if it has nothing to say yet. */
-static void status_read(const SharedMember *member, char ret_status[STATUS_SIZE])
-{
-        ssize_t size = small_file_read(member->status, ret_status, STATUS_SIZE - 1);
-
-        ret_status[size > 0 ? size : 0] = '\0';
-        g_strchomp(ret_status);
-}
-
-static UnitPhase phase_by_status(const SharedMember *member)
-{
-        char status[STATUS_SIZE];
-
-        status_read(member, status);
-        if (strcmp(status, STATUS_READY) == 0)
-                return UNIT_UP;
-        return strcmp(status, STATUS_FAILED) == 0 ? UNIT_DOWN : UNIT_STARTING;
-}
-
 UnitPhase shared_member_phase(const SharedMember *member)
 {
         const SharedFrontend *shared = member->shared;
@@ -112,7 +89,10 @@ UnitPhase shared_member_phase(const SharedMember *member)
         case MEMBER_OUT:
                 return is_known || process == UNIT_DOWN ? UNIT_DOWN : UNIT_STOPPING;
         case MEMBER_LISTED:
-                return is_known && process == UNIT_UP ? phase_by_status(member) : UNIT_STARTING;
+                if (!is_known || process != UNIT_UP)
+                        return UNIT_STARTING;
+                /* An adopted one that nobody hears of is started once more. */
+                return member->status ? member_status_phase(member->status) : UNIT_DOWN;
         case MEMBER_ENDED:
                 return UNIT_DOWN;
         }
@@ -131,49 +111,18 @@ char *shared_member_describe_end(const SharedMember *member)
         return g_strdup("does not serve the device");
 }
 
-static int status_changed(sd_event_source *source _unused_,
-                          const struct inotify_event *event _unused_, void *userdata)
-{
-        const SharedMember *member = userdata;
-
-        member->handler(member->userdata);
-        return 0;
-}
-
-static int status_open(SharedMember *member)
-{
-        const SharedServices *services = &member->shared->all->services;
-        char instance[DEVICE_INSTANCE_MAX];
-        _cleanup_fd_ int folder = -1, fd = -1;
-        int r;
-
-        device_name_instance(&member->name, instance);
-        folder = run_state_open(services->rundir, instance);
-        if (folder < 0)
-                return folder;
-        fd = openat(folder, FRONTEND_FOLDER "/" STATUS_FILE,
-                    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
-        r = sd_event_add_inotify_fd(services->event, &member->watch, fd, IN_MODIFY, status_changed,
-                                    member);
-        if (r < 0)
-                return r;
-        member->status = steal_fd(&fd);
-        return 0;
-}
-
 int shared_member_start(SharedMember *member)
 {
+        const SharedServices *services = &member->shared->all->services;
         int r;
 
-        if (member->status < 0) {
-                r = status_open(member);
+        if (!member->status) {
+                r = member_status_open(services->event, services->rundir, &member->name,
+                                       member->handler, member->userdata, &member->status);
                 if (r < 0)
                         return r;
         }
-        member->wanted = shared_frontend_change(member->shared);
-        member->state = MEMBER_LISTED;
+        member_list(member);
         return 0;
 }
 
@@ -191,7 +140,6 @@ void shared_member_note_end(SharedMember *member)
 
 void shared_member_reset(SharedMember *member)
 {
-        int r = ftruncate(member->status, 0);
-
-        (void)r; /* what was not opened says nothing */
+        if (member->status)
+                member_status_reset(member->status);
 }

@@ -128,6 +128,8 @@ bool world_step_loop(void)
 {
         sd_event_source *timer = next_timer();
 
+        if (world_step_status())
+                return true;
         if (timer && timer->usec <= clock_now_usec()) {
                 timer_fire(timer);
                 return true;
@@ -159,6 +161,8 @@ bool world_step_time(void)
 void world_start(void)
 {
         world_tell("the orchestrator starts");
+        for (unsigned int guest = 0; guest < N_GUESTS; guest++)
+                world.guests[guest].known = 0;
         if (manager_new((sd_event *)(void *)&n_sources, &manager) < 0)
                 g_error("the manager does not start");
 }
@@ -181,17 +185,21 @@ void world_kill(void)
 
 /* device-services.h, without what is opened elsewhere. */
 
-static void schedule_nothing(void *userdata _unused_)
-{
-}
-
 int device_services_open(DeviceServices *services, const StoreOps *store_ops,
-                         void (*schedule)(void *userdata) _unused_)
+                         void (*schedule)(void *userdata))
 {
         static Configuration configuration;
-        SharedServices shared = { .schedule = schedule_nothing, .rundir = -1, .unitdir = -1 };
+        SharedServices shared = {
+                .event = services->event,
+                .rundir = -1,
+                .unitdir = -1,
+                .starts = services->starts,
+                .schedule = schedule,
+                .userdata = services->userdata,
+        };
         int r;
 
+        configuration.settings.reserved_servers = world.reserved;
         services->rundir = services->unitdir = -1;
         services->configuration = &configuration;
         r = store_open(services->event, store_ops, services->userdata, &services->store);

@@ -9,11 +9,14 @@
 uint64_t world_base(unsigned int device);
 void world_uuid(uint32_t number, char *ret_uuid, size_t size);
 
-/* Which device an instance's name is of; false for one that the world does not have. */
+/* Which device an instance's name is of, or SHARED; false for one that the world does not have. */
 bool world_find(const char *instance, unsigned int *ret_guest, unsigned int *ret_device);
 
-/* Whether Xen has the device's range in a server of the guest's. */
-bool world_has_server(unsigned int guest, unsigned int device);
+/* Which device has that range. */
+unsigned int world_device_at(uint64_t base);
+
+/* In how many servers of the guest's Xen has the device's range. */
+unsigned int world_count_servers(unsigned int guest, unsigned int device);
 
 /* The instance in the name of a unit; it lives until the next call. */
 const char *world_instance(const char *unit);
@@ -27,8 +30,13 @@ void world_harm(unsigned int guest, unsigned int device, uint32_t life, const ch
 /* The orchestrator does what it must not do. */
 void world_blame(const char *what, unsigned int guest, unsigned int device);
 
-/* Parts of the orchestrator end: what was queued for it goes with it. */
+/* The orchestrator ends: what was queued for it goes with it. */
 void store_forget_all(void);
-void loop_forget_all(void);
 
-bool systemd_is_connected(void);
+/* The shared frontend of a guest looks at its list. */
+void shared_look(unsigned int guest);
+
+/* It says of one more device how that is; what one has said is told. Each returns whether there was
+ * any. */
+bool shared_step(void);
+bool world_step_status(void);

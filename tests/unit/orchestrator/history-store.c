@@ -203,7 +203,7 @@ static Place *task_place(const Task *task, Guest **ret_guest, unsigned int *ret_
 /* A toolstack may be told that its disk is there if it is, or if nothing says that it will not. */
 static bool may_answer(const Place *place)
 {
-        return place->processes[1].up_life == place->record_life ||
+        return place->answered_life == place->record_life ||
                (!place->refused && clock_now_usec() >= place->asked_usec + PATIENCE_USEC);
 }
 
@@ -338,7 +338,7 @@ static void task_write(Task *task, Guest *guest, unsigned int device)
                 place->nodes.error = task->error;
                 return;
         }
-        if (task->to == XENBUS_INIT_WAIT && !world_has_server(index, device))
+        if (task->to == XENBUS_INIT_WAIT && world_count_servers(index, device) == 0)
                 world_blame("state 2 before the claim of", index, device);
         place->nodes.state = task->to;
         world_event(index, device);
@@ -376,7 +376,7 @@ static void read_tell(Store *store, const Task *task)
             (place->told != XENBUS_INITIALISING || place->told_guest != task->number))
                 place->asked_usec = clock_now_usec();
         place->told = task->nodes.state;
-        place->told_guest = task->number;
+        place->told_guest = guest->known = task->number;
         place->refused = place->refused && task->nodes.error;
         nodes_fill(task, device, &nodes);
         store->ops->nodes(store->userdata, &task->name, &nodes, task->exists);

@@ -13,6 +13,7 @@ typedef enum Order {
         ORDER_NONE,
         ORDER_START,
         ORDER_STOP,
+        ORDER_RELOAD,
 } Order;
 
 struct Unit {
@@ -24,10 +25,11 @@ struct Unit {
         Process *process; /* NULL: a slice */
         UnitPhase known;
         Order order;
-        bool order_done;
+        ReloadPhase reload;
 };
 
-#define UNITS_MAX (N_GUESTS * N_DEVICES * 3U)
+#define UNITS_MAX     (N_GUESTS * N_PLACES * 3U)
+#define PROCESSES_MAX (N_GUESTS * N_PLACES * 2U)
 
 struct Units {
         Unit *list[UNITS_MAX];
@@ -69,8 +71,16 @@ static void process_set(Process *process, UnitPhase phase)
 {
         process->told = process->told && process->phase == phase;
         process->phase = phase;
-        if (phase == UNIT_UP)
-                process->up_life = process->life;
+        if (phase == UNIT_DOWN)
+                memset(process->parts, 0, sizeof(process->parts));
+}
+
+/* All processes there are, by a number below PROCESSES_MAX. */
+static Process *process_at(unsigned int n, unsigned int *ret_guest, unsigned int *ret_device)
+{
+        *ret_guest = n / (N_PLACES * 2);
+        *ret_device = n / 2 % N_PLACES;
+        return &world.guests[*ret_guest].places[*ret_device].processes[n % 2];
 }
 
 Unit *unit_new(Units *units, const char *name, UnitHandler *handler, void *userdata)
@@ -119,28 +129,52 @@ UnitPhase unit_phase(const Unit *unit)
         return unit->known;
 }
 
+/* A reload that is overtaken has failed. */
+static void unit_set_order(Unit *unit, Order order)
+{
+        if (unit->order == ORDER_RELOAD)
+                unit->reload = RELOAD_FAILED;
+        unit->order = order;
+}
+
+/* What is written down is what it will find. */
+static void process_start(const Unit *unit, const Place *place)
+{
+        Process *process = unit->process;
+
+        if (process->phase != UNIT_UP)
+                process_set(process, UNIT_STARTING);
+        if (unit->device != SHARED) {
+                process->parts[unit->device] = (Part){ place->folder, place->record_life };
+                return;
+        }
+        process->server = place->server;
+        process->guest = place->record_guest;
+        shared_look(unit->guest);
+}
+
 void unit_start(Unit *unit)
 {
-        Place *place = &world.guests[unit->guest].places[unit->device];
+        const Place *place = &world.guests[unit->guest].places[unit->device];
 
         if (!truth.connected)
                 return;
-        unit->order = ORDER_START;
-        unit->order_done = false;
+        unit_set_order(unit, ORDER_START);
         if (!world_acts(unit->name, unit->guest, unit->device))
                 return;
         if (!place->record)
                 g_strlcpy(world.harm, "start of a unit without a claim", sizeof(world.harm));
-        if (unit->process->phase != UNIT_UP)
-                process_set(unit->process, UNIT_STARTING);
-        unit->process->life = place->record_life;
+        process_start(unit, place);
 }
 
-static void process_stop(unsigned int guest, unsigned int device, Process *process)
+static void process_stop(unsigned int guest, Process *process)
 {
         if (process->phase == UNIT_DOWN)
                 return;
-        world_harm(guest, device, process->life, "stop");
+        for (unsigned int device = 0; device < N_DEVICES; device++) {
+                if (process->parts[device].folder)
+                        world_harm(guest, device, process->parts[device].life, "stop");
+        }
         process_set(process, UNIT_STOPPING);
 }
 
@@ -150,37 +184,51 @@ static void device_stop(unsigned int guest, unsigned int device)
 
         if (!world_acts("stop", guest, device))
                 return;
-        process_stop(guest, device, &place->processes[0]);
-        process_stop(guest, device, &place->processes[1]);
+        process_stop(guest, &place->processes[0]);
+        process_stop(guest, &place->processes[1]);
 }
 
 void unit_stop(Unit *unit)
 {
         if (!truth.connected)
                 return;
-        unit->order = ORDER_STOP;
-        unit->order_done = false;
+        unit_set_order(unit, ORDER_STOP);
         if (unit->is_slice)
                 device_stop(unit->guest, unit->device);
         else if (world_acts("stop", unit->guest, unit->device))
-                process_stop(unit->guest, unit->device, unit->process);
+                process_stop(unit->guest, unit->process);
 }
 
+/* A guest's slice, or that of its shared frontend. */
 void units_stop_other(Units *units _unused_, const char *name)
 {
-        unsigned int guest = (unsigned int)g_ascii_strtoull(world_instance(name), NULL, 10);
+        const unsigned int number = (unsigned int)g_ascii_strtoull(world_instance(name), NULL, 10);
+        unsigned int guest = number - FIRST_DOMID, device = 0;
 
-        for (unsigned int device = 0; device < N_DEVICES && truth.connected; device++)
-                device_stop(guest - FIRST_DOMID, device);
+        if (!truth.connected)
+                return;
+        if (world_find(world_instance(name), &guest, &device))
+                device_stop(guest, device);
+        else
+                for (; device < N_PLACES; device++)
+                        device_stop(guest, device);
 }
 
-void unit_reload(Unit *unit _unused_)
+void unit_reload(Unit *unit)
 {
+        unit_set_order(unit, ORDER_NONE);
+        unit->reload = RELOAD_FAILED;
+        if (!truth.connected)
+                return;
+        unit->order = ORDER_RELOAD;
+        unit->reload = RELOAD_RUNNING;
+        if (world_acts("reload", unit->guest, unit->device))
+                unit->process->reload = RELOAD_RUNNING;
 }
 
-ReloadPhase unit_reload_phase(const Unit *unit _unused_)
+ReloadPhase unit_reload_phase(const Unit *unit)
 {
-        return RELOAD_NONE;
+        return unit->reload;
 }
 
 char *unit_describe_end(const Unit *unit _unused_)
@@ -216,12 +264,7 @@ void world_set_systemd(bool connected)
         truth.connected = connected;
         truth.settled = false;
         for (unsigned int i = 0; i < truth.n; i++)
-                truth.list[i]->order = ORDER_NONE;
-}
-
-bool systemd_is_connected(void)
-{
-        return truth.connected;
+                unit_set_order(truth.list[i], ORDER_NONE);
 }
 
 void world_end_process(Process *process)
@@ -232,15 +275,42 @@ void world_end_process(Process *process)
         process_set(process, world_chance(70) ? UNIT_DOWN : UNIT_STOPPING);
 }
 
-/* Processes go on, whoever listens. */
-static bool process_step(Process *process)
+/* It has been heard, or it has not, and what is told of it may be wrong once more. */
+static bool reload_step(unsigned int guest, Process *process)
 {
-        if (process->phase == UNIT_STARTING)
-                process_set(process, world.faults && world_chance(20) ? UNIT_DOWN : UNIT_UP);
-        else if (process->phase == UNIT_STOPPING)
+        if (process->reload != RELOAD_RUNNING || process->phase == UNIT_STARTING)
+                return false;
+        process->reload = RELOAD_FAILED;
+        if (process->phase != UNIT_UP || (world.faults && world_chance(10)))
+                return true;
+        shared_look(guest);
+        if (!world.faults || world_chance(90))
+                process->reload = RELOAD_DONE;
+        return true;
+}
+
+static void process_come_up(unsigned int guest, unsigned int device, Process *process)
+{
+        Place *place = &world.guests[guest].places[device];
+
+        if (device == SHARED && world_chance(50))
+                shared_look(guest);
+        if (device != SHARED && process == &place->processes[1])
+                place->answered_life = process->parts[device].life;
+        process_set(process, UNIT_UP);
+}
+
+/* Processes go on, whoever listens. */
+static bool process_step(unsigned int guest, unsigned int device, Process *process)
+{
+        if (process->phase == UNIT_STOPPING)
+                process_set(process, UNIT_DOWN);
+        else if (process->phase != UNIT_STARTING)
+                return reload_step(guest, process);
+        else if (world.faults && world_chance(20))
                 process_set(process, UNIT_DOWN);
         else
-                return false;
+                process_come_up(guest, device, process);
         return true;
 }
 
@@ -251,6 +321,8 @@ static bool order_is_done(const Unit *unit)
 
         if (unit->order == ORDER_START)
                 return phase == UNIT_UP || phase == UNIT_DOWN;
+        if (unit->order == ORDER_RELOAD)
+                return unit->process->reload != RELOAD_RUNNING;
         return unit->order == ORDER_STOP && phase == UNIT_DOWN;
 }
 
@@ -265,9 +337,13 @@ static bool unit_step(Unit *unit)
                 if (unit->process)
                         unit->process->told = true;
         } else if (order_is_done(unit)) {
+                const bool was_reload = unit->order == ORDER_RELOAD;
+
                 if (unit->order == ORDER_STOP)
                         unit->known = UNIT_DOWN;
-                unit->order = ORDER_NONE;
+                unit_set_order(unit, ORDER_NONE);
+                if (was_reload)
+                        unit->reload = unit->process->reload;
                 news = true;
         }
         if (news) {
@@ -289,13 +365,13 @@ static bool is_looked_after(const Process *process)
 /* As units.c does it. */
 static void strays_stop(void)
 {
-        for (unsigned int n = 0; n < N_GUESTS * N_DEVICES * 2; n++) {
-                const unsigned int guest = n / (N_DEVICES * 2), device = n / 2 % N_DEVICES;
-                Process *process = &world.guests[guest].places[device].processes[n % 2];
+        for (unsigned int n = 0; n < PROCESSES_MAX; n++) {
+                unsigned int guest, device;
+                Process *process = process_at(n, &guest, &device);
 
                 if (process->phase != UNIT_DOWN && !is_looked_after(process) &&
                     world_acts("stop stray", guest, device))
-                        process_stop(guest, device, process);
+                        process_stop(guest, process);
         }
 }
 
@@ -314,16 +390,16 @@ static void units_settle(void)
 
 static bool processes_step(void)
 {
-        const unsigned int first = world_random(N_GUESTS * N_DEVICES * 2);
+        const unsigned int first = world_random(PROCESSES_MAX);
 
-        for (unsigned int i = 0; i < N_GUESTS * N_DEVICES * 2; i++) {
-                unsigned int n = (first + i) % (N_GUESTS * N_DEVICES * 2);
-                Guest *guest = &world.guests[n / (N_DEVICES * 2)];
+        for (unsigned int i = 0; i < PROCESSES_MAX; i++) {
+                unsigned int guest, device;
+                Process *process = process_at((first + i) % PROCESSES_MAX, &guest, &device);
 
-                if (process_step(&guest->places[n / 2 % N_DEVICES].processes[n % 2]))
+                if (process_step(guest, device, process))
                         return true;
         }
-        return false;
+        return shared_step();
 }
 
 bool world_step_systemd(void)

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "orchestrator/claim-intent.h"
-#include "orchestrator/claim.h"
 #include "orchestrator/dropin.h"
 #include "orchestrator/run-state.h"
 #include "tests/unit/orchestrator/history-seams.h"
@@ -24,7 +23,7 @@ void world_reset(uint64_t seed)
 
         world = (World){ .random = seed, .verbose = verbose, .n_effects = n_effects };
         for (unsigned int guest = 0; guest < N_GUESTS; guest++) {
-                for (unsigned int device = 0; device < N_DEVICES; device++) {
+                for (unsigned int device = 0; device < N_PLACES; device++) {
                         Place *place = &world.guests[guest].places[device];
 
                         place->processes[0].phase = place->processes[1].phase = UNIT_DOWN;
@@ -73,15 +72,21 @@ uint64_t world_base(unsigned int device)
         return UINT64_C(0x2000000) + device * VIRTIO_MMIO_RANGE_SIZE;
 }
 
-static unsigned int device_at(uint64_t base)
+unsigned int world_device_at(uint64_t base)
 {
         return (unsigned int)((base - UINT64_C(0x2000000)) / VIRTIO_MMIO_RANGE_SIZE);
 }
 
 bool world_find(const char *instance, unsigned int *ret_guest, unsigned int *ret_device)
 {
+        uint16_t domid;
         DeviceName name;
 
+        if (device_name_parse_shared(instance, &domid) >= 0) {
+                *ret_guest = domid - FIRST_DOMID;
+                *ret_device = SHARED;
+                return true;
+        }
         if (device_name_parse(instance, &name) < 0)
                 return false;
         *ret_guest = name.domid - FIRST_DOMID;
@@ -109,100 +114,20 @@ static bool is_healthy(unsigned int guest, unsigned int device, uint32_t life)
                nodes->state >= XENBUS_INITIALISING && nodes->state <= XENBUS_CONNECTED;
 }
 
-void world_harm(unsigned int guest, unsigned int device, uint32_t life, const char *what)
-{
-        if (is_healthy(guest, device, life) && world.harm[0] == '\0')
-                g_snprintf(world.harm, sizeof(world.harm), "%s of healthy device %u-%u", what,
-                           guest, device);
-}
-
 void world_blame(const char *what, unsigned int guest, unsigned int device)
 {
+        world_tell("WRONG: %s %u-%u", what, guest, device);
         if (world.harm[0] == '\0')
                 g_snprintf(world.harm, sizeof(world.harm), "%s %u-%u", what, guest, device);
 }
 
-/* Xen */
-
-bool world_has_server(unsigned int guest, unsigned int device)
+void world_harm(unsigned int guest, unsigned int device, uint32_t life, const char *what)
 {
-        for (unsigned int i = 0; i < N_SERVERS; i++) {
-                const Server *server = &world.guests[guest].servers[i];
+        char text[64];
 
-                if (server->exists && server->device == device)
-                        return true;
-        }
-        return false;
-}
-
-int claims_take(Claims *claims _unused_, uint16_t domid, uint64_t base, uint16_t *ret_server)
-{
-        const unsigned int index = domid - FIRST_DOMID, device = device_at(base);
-        Guest *guest = &world.guests[index];
-
-        if (!world_acts("take", index, device))
-                return -EIO;
-        if (!guest->alive)
-                return -ESRCH;
-        if (world.faults && world_chance(5))
-                return -EPERM;
-        if (world_has_server(index, device))
-                world_blame("two servers for", index, device);
-        for (uint16_t i = 0; i < N_SERVERS; i++) {
-                if (guest->servers[i].exists)
-                        continue;
-                guest->servers[i] =
-                        (Server){ true, false, device, guest->places[device].nodes.life };
-                *ret_server = i;
-                return 0;
-        }
-        return -EUSERS;
-}
-
-int claims_join(Claims *claims _unused_, uint16_t domid _unused_, uint16_t server _unused_,
-                uint64_t base _unused_)
-{
-        return -ENOSPC;
-}
-
-int claims_leave(Claims *claims _unused_, uint16_t domid _unused_, uint16_t server _unused_,
-                 uint64_t base _unused_)
-{
-        return 0;
-}
-
-int claims_release(Claims *claims _unused_, uint16_t domid, uint16_t number)
-{
-        const unsigned int index = domid - FIRST_DOMID;
-        Server *server = &world.guests[index].servers[number];
-
-        if (!world_acts("release", index, server->device) || !server->exists)
-                return 0;
-        if (server->recorded)
-                world_harm(index, server->device, server->life, "release");
-        server->exists = false;
-        return 0;
-}
-
-/* A range that nobody wrote down is nobody's yet: no harm, whoever it was for. */
-void claims_drop(Claims *claims _unused_, uint16_t domid, uint64_t base, uint32_t known)
-{
-        const unsigned int index = domid - FIRST_DOMID, device = device_at(base);
-        Guest *guest = &world.guests[index];
-
-        if (!world_acts("drop", index, device))
-                return;
-        for (unsigned int i = 0; i < N_SERVERS; i++) {
-                if (!guest->servers[i].exists || guest->servers[i].device != device)
-                        continue;
-                if (guest->places[device].record && guest->places[device].server == i)
-                        world_blame("drop of what is written down for", index, device);
-                /* A record of a domain that had the number before: the server is left, empty. */
-                if (known >> i & 1)
-                        guest->servers[i].device = N_DEVICES;
-                else
-                        guest->servers[i].exists = false;
-        }
+        g_snprintf(text, sizeof(text), "%s of healthy device", what);
+        if (is_healthy(guest, device, life))
+                world_blame(text, guest, device);
 }
 
 /* Files */
@@ -229,29 +154,50 @@ int run_state_is_claimed(int rundir _unused_, const char *instance)
         return world_find(instance, &guest, &device) && world.guests[guest].places[device].record;
 }
 
-static Server *world_server(const char *instance, uint16_t number)
-{
-        unsigned int guest, device;
-
-        if (!world_find(instance, &guest, &device))
-                g_error("%s?", instance);
-        return &world.guests[guest].servers[number];
-}
-
 int run_state_create(int rundir _unused_, const char *instance, const Launch *launch)
 {
-        bool acts;
-        Place *place = place_of(instance, "record", &acts);
+        static uint32_t folders;
+        unsigned int guest, device;
         Server *server;
+        Place *place;
+        bool acts;
 
+        place = place_of(instance, "record", &acts);
         if (!acts || (world.faults && world_chance(3)))
                 return -ENOSPC;
+        if (!place->record)
+                place->folder = ++folders;
         place->record = true;
         place->server = launch->server;
-        server = world_server(instance, launch->server);
-        server->recorded = true;
-        place->record_life = server->life;
         sscanf(launch->uuid, "%8" SCNx32, &place->record_guest);
+        if (!world_find(instance, &guest, &device) || device == SHARED)
+                return 0;
+        server = &world.guests[guest].servers[launch->server];
+        server->recorded |= 1U << device;
+        place->record_life = server->lives[device];
+        return 0;
+}
+
+int run_state_write_list(int rundir _unused_, const char *instance, const DeviceList *list)
+{
+        unsigned int guest, device;
+        Place *shared;
+        bool acts;
+
+        shared = place_of(instance, "list", &acts);
+        if (!acts || (world.faults && world_chance(3)))
+                return -ENOSPC;
+        world_find(instance, &guest, &device);
+        shared->list = 0;
+        for (device = 0; device < N_DEVICES; device++) {
+                const DeviceName name = world_name(guest, device);
+                const Part *part = &shared->processes[1].parts[device];
+
+                if (device_list_has(list, &name))
+                        shared->list |= 1U << device;
+                else if (part->folder)
+                        world_harm(guest, device, part->life, "end");
+        }
         return 0;
 }
 
@@ -262,11 +208,27 @@ void run_state_remove_socket(int rundir _unused_, const char *instance _unused_)
 int run_state_remove(int rundir _unused_, const char *instance)
 {
         unsigned int guest, device;
+        Place *place;
 
         if (!world_find(instance, &guest, &device) || !world_acts("forget", guest, device))
                 return 0;
-        world.guests[guest].places[device].record = false;
+        place = &world.guests[guest].places[device];
+        place->record = false;
+        place->folder = 0;
+        place->status = UNIT_STARTING;
+        place->list = 0;
         return 0;
+}
+
+static void world_instance_of(unsigned int guest, unsigned int device,
+                              char ret_instance[DEVICE_INSTANCE_MAX])
+{
+        const DeviceName name = world_name(guest, device);
+
+        if (device == SHARED)
+                device_name_shared((uint16_t)(FIRST_DOMID + guest), ret_instance);
+        else
+                device_name_instance(&name, ret_instance);
 }
 
 /* What makes a record, or an orchestrator's successor knows by it. */
@@ -287,24 +249,23 @@ static void record_read(unsigned int guest, unsigned int device, Launch *ret_lau
 int run_state_list(int rundir _unused_, RunStateFound *found, void *userdata)
 {
         for (unsigned int guest = 0; guest < N_GUESTS; guest++) {
-                for (unsigned int device = 0; device < N_DEVICES; device++) {
-                        const DeviceName name = world_name(guest, device);
+                for (unsigned int device = 0; device < N_PLACES; device++) {
                         char instance[DEVICE_INSTANCE_MAX];
                         Launch launch;
 
                         if (!world.guests[guest].places[device].record)
                                 continue;
+                        world_instance_of(guest, device, instance);
                         record_read(guest, device, &launch);
-                        device_name_instance(&name, instance);
                         found(userdata, instance, &launch);
                 }
         }
         return 0;
 }
 
-int claim_intent_begin(int rundir _unused_, uint16_t domid, uint64_t base)
+int claim_intent_begin(int rundir _unused_, uint16_t domid, uint64_t base, const char *uuid)
 {
-        const unsigned int guest = domid - FIRST_DOMID, device = device_at(base);
+        const unsigned int guest = domid - FIRST_DOMID, device = world_device_at(base);
 
         Place *place = &world.guests[guest].places[device];
 
@@ -313,12 +274,13 @@ int claim_intent_begin(int rundir _unused_, uint16_t domid, uint64_t base)
             (world.faults && !place->record && world_chance(2)))
                 return -ENOSPC;
         place->intent = true;
+        sscanf(uuid, "%8" SCNx32, &place->intent_guest);
         return 0;
 }
 
 void claim_intent_end(int rundir _unused_, uint16_t domid, uint64_t base)
 {
-        const unsigned int guest = domid - FIRST_DOMID, device = device_at(base);
+        const unsigned int guest = domid - FIRST_DOMID, device = world_device_at(base);
 
         if (world_acts("intend no more", guest, device))
                 world.guests[guest].places[device].intent = false;
@@ -328,9 +290,13 @@ int claim_intent_list(int rundir _unused_, ClaimIntentFound *found, void *userda
 {
         for (unsigned int guest = 0; guest < N_GUESTS; guest++) {
                 for (unsigned int device = 0; device < N_DEVICES; device++) {
-                        if (world.guests[guest].places[device].intent)
-                                found(userdata, (uint16_t)(FIRST_DOMID + guest),
-                                      world_base(device));
+                        const Place *place = &world.guests[guest].places[device];
+                        char uuid[LAUNCH_UUID_SIZE];
+
+                        world_uuid(place->intent_guest, uuid, sizeof(uuid));
+                        if (place->intent)
+                                found(userdata, (uint16_t)(FIRST_DOMID + guest), world_base(device),
+                                      uuid);
                 }
         }
         return 0;
@@ -374,15 +340,44 @@ bool world_should_serve(unsigned int guest, unsigned int device)
         return is_healthy(guest, device, nodes->life) && nodes->complete && nodes->sensible;
 }
 
+bool world_shares(unsigned int guest)
+{
+        const Guest *all = &world.guests[guest];
+        const Place *shared = &all->places[SHARED];
+
+        for (unsigned int device = 0; device < N_DEVICES; device++) {
+                if (shared->record && all->places[device].record &&
+                    all->places[device].server == shared->server)
+                        return true;
+        }
+        return false;
+}
+
+/* Exactly one process does, and it is the right one. */
+static bool is_answered(const Guest *guest, unsigned int device)
+{
+        const Place *place = &guest->places[device], *shared = &guest->places[SHARED];
+        const Process *alone = &place->processes[1], *common = &shared->processes[1];
+        const bool is_part = common->phase == UNIT_UP &&
+                             common->parts[device].folder == place->folder &&
+                             place->status == UNIT_UP && common->server == place->server;
+
+        if (shared->record && shared->server == place->server)
+                return alone->phase == UNIT_DOWN && is_part;
+        return alone->phase == UNIT_UP && common->parts[device].folder == 0 &&
+               guest->servers[place->server].ranges == 1U << device;
+}
+
 bool world_serves(unsigned int guest, unsigned int device)
 {
         const Guest *all = &world.guests[guest];
         const Place *place = &all->places[device];
         const Server *server = &all->servers[place->server];
 
-        return place->record && !place->intent && server->exists && server->device == device &&
+        return place->record && !place->intent && server->exists && !server->is_others &&
+               server->ranges >> device & 1 && world_count_servers(guest, device) == 1 &&
                place->record_guest == all->number && place->processes[0].phase == UNIT_UP &&
-               place->processes[1].phase == UNIT_UP && place->nodes.state == XENBUS_INIT_WAIT &&
+               is_answered(all, device) && place->nodes.state == XENBUS_INIT_WAIT &&
                !place->nodes.error;
 }
 
@@ -391,7 +386,7 @@ bool world_is_clean(unsigned int guest, unsigned int device)
         const Place *place = &world.guests[guest].places[device];
 
         return !place->record && !place->intent && !place->dropin &&
-               !world_has_server(guest, device) && place->processes[0].phase == UNIT_DOWN &&
-               place->processes[1].phase == UNIT_DOWN &&
+               (device == SHARED || world_count_servers(guest, device) == 0) &&
+               place->processes[0].phase == UNIT_DOWN && place->processes[1].phase == UNIT_DOWN &&
                (place->nodes.state != XENBUS_CLOSING || !world.guests[guest].alive);
 }

@@ -18,7 +18,9 @@
 #include "orchestrator/units.h"
 
 #define N_GUESTS    2U
-#define N_DEVICES   3U /* of each: two of virtio=, and a disk */
+#define N_DEVICES   3U        /* of each: two of virtio=, and a disk */
+#define SHARED      N_DEVICES /* the place of the frontend that the guest's devices share */
+#define N_PLACES    (N_DEVICES + 1)
 #define N_SERVERS   8U
 #define FIRST_DOMID 5U
 
@@ -30,12 +32,22 @@ typedef struct Nodes {
         uint32_t life; /* another one each time the toolstack makes them */
 } Nodes;
 
+/* A device that a process serves. */
+typedef struct Part {
+        uint32_t folder; /* that it has open; 0: it does not serve the device */
+        uint32_t life;   /* of the nodes, at the time of the claim */
+} Part;
+
 /* A unit, as systemd sees it. */
 typedef struct Process {
-        UnitPhase phase;  /* never UNIT_UNKNOWN */
-        uint32_t life;    /* of the nodes, at the time of the claim */
-        uint32_t up_life; /* likewise, when it was up the last time */
-        bool told;        /* systemd has sent a signal since the phase has changed */
+        UnitPhase phase;       /* never UNIT_UNKNOWN */
+        Part parts[N_DEVICES]; /* its own one, or those in the list */
+        bool told;             /* systemd has sent a signal since the phase has changed */
+
+        /* Of a shared one: what it was started for, and how its last reload is. */
+        uint16_t server;
+        uint32_t guest;
+        ReloadPhase reload;
 } Process;
 
 typedef struct Place {
@@ -49,30 +61,40 @@ typedef struct Place {
         bool record; /* in /run, with server */
         uint16_t server;
         uint32_t record_guest, record_life; /* what it was claimed for */
+        uint32_t answered_life;             /* the last one that a frontend has answered for */
         bool intent;
+        uint32_t intent_guest;
+
+        uint32_t folder;   /* another one each time it is made */
+        UnitPhase status;  /* what a shared frontend says in it, as MemberStatus has it */
+        unsigned int list; /* of a shared one: what it is to serve, a bit each */
 } Place;
 
 typedef struct Server {
         bool exists;
-        bool recorded;       /* it was written down; else its maker may take it back */
-        unsigned int device; /* whose range it has */
-        uint32_t life;
+        bool is_others;            /* of an emulator that is none of ours */
+        bool is_spared;            /* emptied, but known of the domain that had the number before */
+        unsigned int ranges;       /* whose it has, a bit for each device */
+        unsigned int recorded;     /* likewise, written down; else their maker may take them back */
+        uint32_t lives[N_DEVICES]; /* of the nodes, at the time of the claim */
 } Server;
 
 typedef struct Guest {
         bool alive;
         uint32_t number; /* another one for each domain: the UUID */
+        uint32_t known;  /* the one that this orchestrator has last heard of */
         Server servers[N_SERVERS];
-        Place places[N_DEVICES];
+        Place places[N_PLACES];
 } Guest;
 
 typedef struct World {
         Guest guests[N_GUESTS];
         uint64_t random;
-        bool faults;       /* calls may fail, starts and deliveries too */
-        bool verbose;      /* tell everything on standard error */
-        bool dead;         /* the orchestrator was killed: what it still does has no effect */
-        unsigned int fuse; /* effects until it is; 0: it is not */
+        bool faults;           /* calls may fail, starts and deliveries too */
+        bool verbose;          /* tell everything on standard error */
+        bool dead;             /* the orchestrator was killed: what it still does has no effect */
+        unsigned int fuse;     /* effects until it is; 0: it is not */
+        unsigned int reserved; /* servers, as the configuration has it */
         char harm[256];
         uint64_t n_effects;
 } World;
@@ -121,9 +143,19 @@ bool world_step_time(void);
 /* A process ends by itself, or is ended by hand. */
 void world_end_process(Process *process);
 
+/* The guest's shared frontend cannot serve the device any more. */
+void world_fail_part(unsigned int guest, unsigned int device);
+
 /* Whether the device should be served by now, and whether it is, in all parts. */
 bool world_should_serve(unsigned int guest, unsigned int device);
 bool world_serves(unsigned int guest, unsigned int device);
 
-/* Whether nothing of it is left. */
+/* Whether nothing of it is left, the shared frontend included, and no server without a device. */
 bool world_is_clean(unsigned int guest, unsigned int device);
+bool world_has_stray_server(unsigned int guest);
+
+/* Whether the shared frontend has something open of a device that is gone. */
+bool world_has_stray_part(unsigned int guest);
+
+/* Whether the devices of a guest share a frontend. */
+bool world_shares(unsigned int guest);

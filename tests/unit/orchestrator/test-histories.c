@@ -29,11 +29,14 @@ static uint32_t life;
 
 static void guest_create(unsigned int index)
 {
+        const unsigned int n_others = world_chance(50) ? 0 : world_random(N_SERVERS);
         Guest *guest = &world.guests[index];
 
-        world_tell("guest %u is built", index);
+        world_tell("guest %u is built, with %u servers of others", index, n_others);
         guest->alive = true;
         guest->number = ++life;
+        for (unsigned int i = 0; i < n_others; i++)
+                guest->servers[i] = (Server){ .exists = true, .is_others = true };
 }
 
 static void nodes_create(unsigned int guest, unsigned int device, bool complete)
@@ -115,14 +118,15 @@ static void nodes_change(unsigned int guest, unsigned int device)
 static void world_happen(void)
 {
         const unsigned int guest = world_random(N_GUESTS), device = world_random(N_DEVICES);
+        const unsigned int place = world_random(N_PLACES);
 
-        switch (world_random(16)) {
+        switch (world_random(17)) {
         case 0:
                 guest_change(guest);
                 break;
         case 1:
         case 2:
-                world_end_process(&world.guests[guest].places[device].processes[world_random(2)]);
+                world_end_process(&world.guests[guest].places[place].processes[world_random(2)]);
                 break;
         case 3:
                 world_set_store(world_chance(50));
@@ -142,6 +146,9 @@ static void world_happen(void)
                 break;
         case 8:
                 fake_clock_advance(world_random(5000000));
+                break;
+        case 9:
+                world_fail_part(guest, device);
                 break;
         default:
                 nodes_change(guest, device);
@@ -229,6 +236,12 @@ static void world_check(void)
                                 blame("is not gone in the end", guest, device);
                         }
                 }
+                if (!world_shares(guest) && !world_is_clean(guest, SHARED))
+                        blame("is not gone in the end, and nothing is shared", guest, SHARED);
+                if (world_has_stray_part(guest))
+                        blame("has a device that is gone in a process", guest, SHARED);
+                if (world_has_stray_server(guest))
+                        blame("has a server without a device", guest, SHARED);
         }
 }
 
@@ -240,6 +253,7 @@ static bool history_run(uint64_t seed)
         store_forget_all();
         g_random_set_seed((guint32)seed);
         world.faults = true;
+        world.reserved = world_random(N_SERVERS);
         world_set_systemd(true);
         world_start();
         for (unsigned int i = 0, n = 20 + world_random(STEPS_MAX); i < n; i++) {
@@ -256,7 +270,7 @@ static bool history_run(uint64_t seed)
 
 int main(int argc, char **argv)
 {
-        const uint64_t n = argc > 1 ? g_ascii_strtoull(argv[1], NULL, 10) : 10000;
+        const uint64_t n = argc > 1 ? g_ascii_strtoull(argv[1], NULL, 10) : 8000;
         const uint64_t first = argc > 2 ? g_ascii_strtoull(argv[2], NULL, 10) : 1;
 
         world.verbose = n == 1;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "orchestrator/restart.h"
-#include "orchestrator/run-state.h"
 #include "tests/unit/orchestrator/shared-fixture.h"
 
 /* All are claimed before anything is started; the first ones alone, and one server is left. */
@@ -259,94 +258,6 @@ static void test_restart(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpuint(report.frontend_restarts, ==, 1);
 }
 
-static void on_found_shared(void *userdata, const char *instance, const Launch *launch)
-{
-        Fixture *fixture = userdata;
-
-        if (strcmp(instance, "5-shared") == 0)
-                shared_frontends_adopt(fixture->services.shared, 5, launch);
-}
-
-static void on_found(void *userdata, const char *instance, const Launch *launch)
-{
-        Fixture *fixture = userdata;
-        DeviceName name;
-
-        if (device_name_parse(instance, &name) >= 0)
-                fixture->devices[name.devid] = device_adopt(&fixture->services, &name, launch);
-}
-
-/* Another orchestrator takes over; systemd has not told it anything yet. */
-static void take_over(Fixture *fixture)
-{
-        orchestrator_end(fixture);
-        orchestrator_start(fixture);
-        units.unknown = true;
-        g_assert_cmpint(run_state_list(fixture->services.rundir, on_found_shared, fixture), ==, 0);
-        g_assert_cmpint(run_state_list(fixture->services.rundir, on_found, fixture), ==, 0);
-        orchestrator_pass(fixture);
-        units.unknown = false;
-}
-
-/* The next orchestrator finds all of it under /run, and starts nothing. */
-static void test_adopt(Fixture *fixture, const void *data G_GNUC_UNUSED)
-{
-        devices_come(fixture);
-        take_over(fixture);
-        for (uint32_t i = 0; i < N_DEVICES; i++)
-                device_read(fixture->devices[i], UUID, i == 9 ? "5" : "4");
-        orchestrator_pass(fixture);
-        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
-        g_assert_cmpuint(shared_unit()->n_reloads, ==, 1);
-        assert_list(fixture, "678a");
-        /* Adopted, but not yet known to be served no more. */
-        unit_become(unit_find("xen-virtio-backend@5-virtio-9.service"), UNIT_DOWN);
-        orchestrator_pass(fixture);
-        g_assert_cmpint(device_state(fixture->devices[9]), ==, DEVICE_STOPPING);
-        reload_end(fixture, RELOAD_DONE);
-        assert_states(fixture, "rrrrr");
-        assert_servers(fixture, "11111140");
-        shared_frontends_sweep(fixture->services.shared);
-        g_assert_nonnull(shared_frontends_find(fixture->services.shared, 5));
-        g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
-}
-
-/* It crashed while nobody looked. */
-static void test_adopt_crashed(Fixture *fixture, const void *data G_GNUC_UNUSED)
-{
-        devices_come(fixture);
-        shared_unit()->phase = UNIT_DOWN;
-        take_over(fixture);
-        for (uint32_t i = 0; i < N_DEVICES; i++)
-                device_read(fixture->devices[i], UUID, "4");
-        orchestrator_pass(fixture);
-        g_assert_cmpuint(shared_unit()->n_starts, ==, 2);
-        assert_list(fixture, "6789a");
-}
-
-/* The orchestrator was killed between the server's record and the device's: the range waits. */
-static void test_adopt_half(Fixture *fixture, const void *data G_GNUC_UNUSED)
-{
-        for (uint32_t i = 0; i <= FIRST_SHARED; i++)
-                device_come(fixture, i, UUID);
-        g_assert_cmpint(run_state_remove(fixture->services.rundir, "5-virtio-6"), ==, 0);
-        take_over(fixture);
-        for (uint32_t i = 0; i < FIRST_SHARED; i++)
-                device_read(fixture->devices[i], UUID, "4");
-        device_come(fixture, FIRST_SHARED, UUID);
-        assert_servers(fixture, "11111110");
-        shared_frontends_sweep(fixture->services.shared);
-        orchestrator_pass(fixture);
-        assert_list(fixture, "6");
-
-        /* And if its nodes have gone, too, nothing is left under /run. */
-        g_assert_cmpint(run_state_remove(fixture->services.rundir, "5-virtio-6"), ==, 0);
-        shared_unit()->phase = UNIT_DOWN;
-        take_over(fixture);
-        shared_frontends_sweep(fixture->services.shared);
-        g_assert_false(file_exists(fixture, "run/5-shared"));
-}
-
 /* Seeded memory is for one device: it gets the server that is left, and then there is none. */
 static void test_seed(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
@@ -359,24 +270,6 @@ static void test_seed(Fixture *fixture, const void *data G_GNUC_UNUSED)
                         "the guest has as many IOREQ servers as Xen allows");
         orchestrator_pass(fixture);
         assert_list(fixture, "67a");
-}
-
-/* The number is another domain's by now: its devices have nothing to do with what is ending. */
-static void test_another_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
-{
-        static const char other[] = "11111111-7d11-4f6e-9a55-0123456789ab";
-
-        devices_come(fixture);
-        orchestrator_end(fixture);
-        orchestrator_start(fixture);
-        g_assert_cmpint(run_state_list(fixture->services.rundir, on_found_shared, fixture), ==, 0);
-        /* Its servers went with it. */
-        for (uint16_t i = 0; i <= SHARED_SERVER; i++)
-                claims_release(&fixture->claims, 5, i);
-        g_assert_cmpint(run_state_remove(fixture->services.rundir, "5-virtio-8"), ==, 0);
-        device_come(fixture, 8, other);
-        assert_servers(fixture, "10000000");
-        g_assert_cmpint(device_state(fixture->devices[8]), ==, DEVICE_CLAIMED);
 }
 
 #define ADD(path, function, guest)                                                                 \
@@ -397,11 +290,7 @@ int main(int argc, char **argv)
         ADD("one-fails", test_one_fails, plain);
         ADD("reload-fails", test_reload_fails, plain);
         ADD("restart", test_restart, plain);
-        ADD("adopt", test_adopt, plain);
-        ADD("adopt-crashed", test_adopt_crashed, plain);
-        ADD("adopt-half", test_adopt_half, plain);
         ADD("seed", test_seed,
             "[net]\nBackend=net\n[virtio-8]\nBackend=seed\n[virtio-9]\nBackend=seed\n");
-        ADD("another-guest", test_another_guest, plain);
         return g_test_run();
 }
