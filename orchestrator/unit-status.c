@@ -30,6 +30,11 @@ UnitPhase unit_phase_parse(const char *active_state)
         return UNIT_DOWN;
 }
 
+bool unit_status_lingers(const char *sub_state)
+{
+        return strcmp(sub_state, "auto-restart") == 0;
+}
+
 bool unit_status_is_refusal(const UnitStatus *status)
 {
         return !status->refusal && status->exit_code == CLD_EXITED &&

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "orchestrator/restart.h"
 #include "orchestrator/systemd-bus.h"
+#include "orchestrator/unit-properties.h"
 #include "orchestrator/unit-status.h"
 
 #define SYSTEMD_UNIT_PATH "/org/freedesktop/systemd1/unit"
@@ -71,7 +72,7 @@ UnitPhase unit_phase(const Unit *unit)
                 return UNIT_STOPPING;
         if (unit->order == ORDER_START && unit->status.phase != UNIT_UP)
                 return UNIT_STARTING;
-        return unit->status.phase;
+        return unit->status.lingers ? UNIT_DOWN : unit->status.phase;
 }
 
 const char *unit_name(const Unit *unit)
@@ -88,31 +89,10 @@ static void unit_set_order(Unit *unit, Order order)
         g_clear_pointer(&unit->job, g_free);
 }
 
-/* Takes over one property, if it is one of those that count; skips it otherwise. */
-static int unit_read_property(Unit *unit, sd_bus_message *message)
+static void unit_set_phase(Unit *unit, UnitPhase phase, const char *sub_state)
 {
-        const char *property, *text;
-        int r;
-
-        r = sd_bus_message_read(message, "s", &property);
-        if (r < 0)
-                return r;
-        if (strcmp(property, "ActiveState") == 0) {
-                r = sd_bus_message_read(message, "v", "s", &text);
-                if (r >= 0)
-                        unit->status.phase = unit_phase_parse(text);
-        } else if (strcmp(property, "Result") == 0) {
-                r = sd_bus_message_read(message, "v", "s", &text);
-                if (r >= 0)
-                        g_strlcpy(unit->status.result, text, sizeof(unit->status.result));
-        } else if (strcmp(property, "ExecMainCode") == 0) {
-                r = sd_bus_message_read(message, "v", "i", &unit->status.exit_code);
-        } else if (strcmp(property, "ExecMainStatus") == 0) {
-                r = sd_bus_message_read(message, "v", "i", &unit->status.exit_status);
-        } else {
-                r = sd_bus_message_skip(message, "v");
-        }
-        return r;
+        unit->status.phase = phase;
+        unit->status.lingers = unit_status_lingers(sub_state);
 }
 
 /*
@@ -124,17 +104,7 @@ static int unit_on_changed(sd_bus_message *message, void *userdata, sd_bus_error
         Unit *unit = userdata;
         int r;
 
-        r = sd_bus_message_skip(message, "s");
-        if (r >= 0)
-                r = sd_bus_message_enter_container(message, 'a', "{sv}");
-        while (r >= 0) {
-                r = sd_bus_message_enter_container(message, 'e', "sv");
-                if (r <= 0)
-                        break;
-                r = unit_read_property(unit, message);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(message);
-        }
+        r = unit_properties_read(message, &unit->status);
         if (r < 0)
                 log_warning(NULL, "%s: cannot read what systemd says: %s, ignoring", unit->name,
                             strerror(-r));
@@ -183,9 +153,11 @@ static void unit_order(Unit *unit, Order order, const char *method)
 
 void unit_start(Unit *unit)
 {
+        const char *method = unit->status.lingers ? "RestartUnit" : "StartUnit";
+
         g_free(unit->status.refusal);
         unit->status = (UnitStatus){ .phase = unit->status.phase };
-        unit_order(unit, ORDER_START, "StartUnit");
+        unit_order(unit, ORDER_START, method);
 }
 
 void unit_stop(Unit *unit)
@@ -317,7 +289,7 @@ static int units_on_unit_removed(sd_bus_message *message, void *userdata,
         unit = g_hash_table_lookup(units->table, name);
         if (!unit)
                 return 0;
-        unit->status.phase = UNIT_DOWN;
+        unit_set_phase(unit, UNIT_DOWN, "");
         unit->handler(unit->userdata);
         return 0;
 }
@@ -342,7 +314,7 @@ static void units_stop_stray(Units *units, const char *name, UnitPhase phase)
 static int units_on_list(sd_bus_message *message, void *userdata, sd_bus_error *ret _unused_)
 {
         Units *units = userdata;
-        const char *name, *state;
+        const char *name, *state, *sub;
         GHashTableIter iter;
         Unit *unit;
         int r;
@@ -355,12 +327,12 @@ static int units_on_list(sd_bus_message *message, void *userdata, sd_bus_error *
 
         g_hash_table_iter_init(&iter, units->table);
         while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&unit))
-                unit->status.phase = UNIT_DOWN;
-        while ((r = sd_bus_message_read(message, "(ssssssouso)", &name, NULL, NULL, &state, NULL,
+                unit_set_phase(unit, UNIT_DOWN, "");
+        while ((r = sd_bus_message_read(message, "(ssssssouso)", &name, NULL, NULL, &state, &sub,
                                         NULL, NULL, NULL, NULL, NULL)) > 0) {
                 unit = g_hash_table_lookup(units->table, name);
                 if (unit)
-                        unit->status.phase = unit_phase_parse(state);
+                        unit_set_phase(unit, unit_phase_parse(state), sub);
                 else
                         units_stop_stray(units, name, unit_phase_parse(state));
         }

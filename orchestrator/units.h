@@ -39,7 +39,7 @@ UnitPhase unit_phase(const Unit *unit);
 
 /*
  * Orders a start or a stop. The phase changes at once; what comes of it shows later, a refusal as
- * UNIT_DOWN.
+ * UNIT_DOWN. A unit that has died gets what systemd has kept of it.
  */
 void unit_start(Unit *unit);
 void unit_stop(Unit *unit);

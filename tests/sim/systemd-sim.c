@@ -6,7 +6,7 @@
  *
  *     latency MSEC      how long a start or stop takes from now on
  *     break PATTERN     units of that pattern fail when they start, from now on; "-" is none
- *     kill UNIT         the unit's process dies
+ *     kill UNIT         the unit's process dies; a frontend then lingers, as Restart= has it
  *     stop UNIT         as "systemctl stop" does it
  *     away MSEC         all connections end, and nobody listens for a while: systemd is upgraded
  *     away until-back   likewise, until it is told to be
@@ -43,6 +43,8 @@
 #define SERVICE_SUFFIX ".service"
 #define SLICE_SUFFIX   ".slice"
 
+#define FRONTEND_PREFIX "xen-virtio-frontend@"
+
 typedef struct Simulation {
         sd_event *event;
         const char *path;
@@ -58,7 +60,8 @@ typedef struct Unit {
         Simulation *simulation;
         char *name;
         const char *state;
-        char *job; /* of what is under way */
+        bool lingers; /* "activating", in the sub-state "auto-restart", for as long as it takes */
+        char *job;    /* of what is under way */
         sd_event_source *timer;
 } Unit;
 
@@ -92,6 +95,11 @@ static bool is_slice(const char *name)
         return g_str_has_suffix(name, SLICE_SUFFIX);
 }
 
+static const char *sub_state(const Unit *unit)
+{
+        return unit->lingers ? "auto-restart" : "";
+}
+
 static void tell_properties(const Unit *unit, const char *result, int code, int status)
 {
         _cleanup_(freep) char *path = NULL;
@@ -106,14 +114,17 @@ static void tell_properties(const Unit *unit, const char *result, int code, int 
                                            result, "ExecMainCode", "i", code, "ExecMainStatus", "i",
                                            status, 0);
                 sd_bus_emit_signal(bus, path, PROPERTIES, "PropertiesChanged", "sa{sv}as",
-                                   UNIT_NAME, 1, "ActiveState", "s", unit->state, 0);
+                                   UNIT_NAME, 2, "ActiveState", "s", unit->state, "SubState", "s",
+                                   sub_state(unit), 0);
         }
 }
 
 static void unit_set_state(Unit *unit, const char *state, const char *result, int code, int status)
 {
         unit->state = state;
-        printf("%s %s %" PRIu64 "\n", unit->name, state, clock_now_usec());
+        unit->lingers = strcmp(state, "activating") == 0 && result;
+        printf("%s %s %" PRIu64 "\n", unit->name, unit->lingers ? sub_state(unit) : state,
+               clock_now_usec());
         fflush(stdout);
         tell_properties(unit, result, code, status);
 }
@@ -244,7 +255,8 @@ static void unit_stop(Unit *unit)
 
 static int on_order(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-        bool starts = strcmp(sd_bus_message_get_member(message), "StartUnit") == 0;
+        const char *member = sd_bus_message_get_member(message);
+        const bool starts = strcmp(member, "StopUnit") != 0;
         Simulation *simulation = userdata;
         const char *name, *mode;
         Unit *unit;
@@ -258,9 +270,10 @@ static int on_order(sd_bus_message *message, void *userdata, sd_bus_error *error
                 return sd_bus_error_set(error, "org.freedesktop.systemd1.NoSuchUnit", "not loaded");
         unit = unit_get(simulation, name);
         r = sd_bus_reply_method_return(message, "o", unit_new_job(unit));
-        if (starts)
+        /* What lingers is started by nobody but itself. */
+        if (starts && !(unit->lingers && strcmp(member, "StartUnit") == 0))
                 unit_start(unit);
-        else
+        else if (!starts)
                 unit_stop(unit);
         return r;
 }
@@ -300,7 +313,7 @@ static int on_list(sd_bus_message *message, void *userdata, sd_bus_error *error 
         g_hash_table_iter_init(&iter, simulation->units);
         while (g_hash_table_iter_next(&iter, NULL, (void **)&unit))
                 sd_bus_message_append(reply, "(ssssssouso)", unit->name, "", "loaded", unit->state,
-                                      "", "", "/unit", 0, "", "/job");
+                                      sub_state(unit), "", "/unit", 0, "", "/job");
         sd_bus_message_close_container(reply);
         r = sd_bus_send(NULL, reply, NULL);
         sd_bus_message_unref(reply);
@@ -310,6 +323,7 @@ static int on_list(sd_bus_message *message, void *userdata, sd_bus_error *error 
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("StartUnit", "ss", "o", on_order, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("RestartUnit", "ss", "o", on_order, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ReloadUnit", "ss", "o", on_reload, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("StopUnit", "ss", "o", on_order, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListUnitsByPatterns", "asas", "a(ssssssouso)", on_list,
@@ -386,6 +400,17 @@ static void go_away(Simulation *simulation, uint64_t usec)
                                   1, on_return, simulation);
 }
 
+static void unit_die(Unit *unit)
+{
+        const bool lingers = g_str_has_prefix(unit->name, FRONTEND_PREFIX);
+
+        unit->timer = sd_event_source_disable_unref(unit->timer);
+        unit_set_state(unit, lingers ? "activating" : "failed", "signal", CLD_KILLED, SIGKILL);
+        unit_end_job(unit, "failed");
+        if (!lingers)
+                unit_forget(unit);
+}
+
 static void obey(Simulation *simulation, const char *order, const char *argument)
 {
         uint64_t usec = g_ascii_strtoull(argument, NULL, 10) * USEC_PER_MSEC;
@@ -404,10 +429,7 @@ static void obey(Simulation *simulation, const char *order, const char *argument
                 unit_new_job(unit);
                 unit_stop(unit);
         } else if (unit && strcmp(order, "kill") == 0) {
-                unit->timer = sd_event_source_disable_unref(unit->timer);
-                unit_set_state(unit, "failed", "signal", CLD_KILLED, SIGKILL);
-                unit_end_job(unit, "failed");
-                unit_forget(unit);
+                unit_die(unit);
         }
 }
 

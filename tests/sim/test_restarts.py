@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sim.host import NEEDS, wait
+from sim.host import NEEDS, frontend, serve, wait
 from sim.process import cpu_ticks
 from sim.slack import slack
 from sim.test_scale import PER_GUEST, populate
@@ -88,3 +88,31 @@ def test_all_flap(host, build, record_property):
     assert host.systemd.states["xen-virtio-frontend@100-virtio-0.service"] == "active"
     if build.name == "plain":
         assert share <= 0.1
+
+
+def test_frontend_that_died_lingers(host):
+    """systemd keeps its descriptors and would start it, later: it is down, and started at once."""
+    name = frontend("5-virtio-0")
+    host.systemd.tell(f"kill {name}")
+    wait(lambda: host.systemd.look().starts[name] == 2)
+    serve(host, "5-virtio-0")
+    assert "was killed by signal 9 (KILL)" in host.log
+    assert (name, "auto-restart") in [entry[:2] for entry in host.systemd.history]
+    host.daemon.kill()
+    host.systemd.tell(f"kill {name}")  # while nobody looks
+    wait(lambda: host.systemd.look().states[name] == "auto-restart")
+    host.start()
+    wait(lambda: host.systemd.look().starts[name] == 3)
+    serve(host, "5-virtio-0")
+
+
+def test_lingering_frontend_of_nobody(host):
+    """Its device went while nobody looked: nothing starts it any more."""
+    name = frontend("5-virtio-0")
+    host.daemon.kill()
+    host.systemd.tell(f"kill {name}")
+    wait(lambda: host.systemd.look().states[name] == "auto-restart")
+    host.guests[5].remove(0)
+    host.start()
+    wait(lambda: host.systemd.look().states[name] == "inactive")
+    assert host.systemd.starts[name] == 1

@@ -16,6 +16,14 @@ static void test_phases(void)
         g_assert_cmpint(unit_phase_parse(""), ==, UNIT_DOWN);
 }
 
+static void test_lingers(void)
+{
+        g_assert_true(unit_status_lingers("auto-restart"));
+        g_assert_false(unit_status_lingers("auto-restart-queued"));
+        g_assert_false(unit_status_lingers("start"));
+        g_assert_false(unit_status_lingers(""));
+}
+
 static const struct {
         UnitStatus status;
         const char *text;
@@ -67,6 +75,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/unit-status/phases", test_phases);
+        g_test_add_func("/unit-status/lingers", test_lingers);
         g_test_add_func("/unit-status/descriptions", test_descriptions);
         g_test_add_func("/unit-status/refusals", test_refusals);
         return g_test_run();
