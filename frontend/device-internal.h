@@ -22,6 +22,7 @@ struct Device {
         Loop *loop;
         Hypervisor *hypervisor;
         VhostMemory memory;
+        DescriptorStore *store;
         const DeviceOps *ops;
         void *userdata;
         char instance[DEVICE_INSTANCE_MAX];
@@ -46,6 +47,7 @@ struct Device {
         bool start_held;      /* the driver's DRIVER_OK waits until the rings have started */
         bool hold_over;       /* what the driver takes back waits no longer for the backend */
         bool leaving;         /* the process is going to end: nobody is kicked any more */
+        bool keeping;         /* and the next one gets its descriptors */
         bool quiet;           /* and has not been for some time */
         bool ready;           /* the backend has answered at least once */
         bool request_logged;  /* the first request since the driver's start has been */

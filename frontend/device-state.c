@@ -8,7 +8,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-_Static_assert(sizeof(DeviceState) == 64 + sizeof(VirtioMmio) + sizeof(VhostProgress),
+_Static_assert(sizeof(DeviceState) ==
+                       64 + sizeof(VirtioMmio) + sizeof(VhostProgress) + sizeof(VhostKept),
                "the layout belongs to the version");
 
 /*

@@ -13,9 +13,10 @@
 #include "common/log.h"
 #include "common/macros.h"
 #include "frontend/vhost-inflight.h"
+#include "frontend/vhost-kept.h"
 #include "frontend/virtio-mmio.h"
 
-#define DEVICE_STATE_VERSION 4
+#define DEVICE_STATE_VERSION 5
 
 /* One layout without holes. Each part has one writer: virtio-mmio.c, the session. */
 typedef struct DeviceState {
@@ -28,6 +29,7 @@ typedef struct DeviceState {
         char reserved[5]; /* 0 */
         VirtioMmio mmio;
         VhostProgress progress;
+        VhostKept kept; /* of no use without the descriptors: looked at when these are known */
 } DeviceState;
 
 /*

@@ -118,6 +118,8 @@ static void leave_go_on(Device *device)
         case VHOST_SESSION_DRAINING:
                 return;
         case VHOST_SESSION_RUNNING:
+                if (device->keeping && vhost_session_is_kept(device->session))
+                        break;
                 if (device->quiet)
                         vhost_session_hand_over(device->session);
                 return;
@@ -139,11 +141,12 @@ static void quiet_elapsed(void *userdata)
         leave_go_on(device);
 }
 
-void device_leave(Device *device)
+void device_leave(Device *device, bool keep)
 {
         if (device->leaving)
                 return;
         device->leaving = true;
+        device->keeping = keep;
         kernel_notify_stop(&device->kernel_notify);
         loop_timer_start(&device->quieten, QUIET_USEC);
         leave_go_on(device);
@@ -365,6 +368,8 @@ static int state_open(Device *device)
         if (r < 0)
                 return r;
         device->mmio = &device->state->mmio;
+        vhost_kept_settle(&device->state->kept, &device->state->progress, &device->mmio->device,
+                          device->store, &device->log);
         virtio_interrupts_unseen(&device->mmio->device, false); /* the former process's */
         /* Of a device that is known, the driver need not wait for the backend. */
         device->answering = r > 0 && device->mmio->device.device_id != 0;
@@ -402,7 +407,7 @@ static int parts_open(Device *device, const NotifyProbe *probe)
         r = counters_begin(device);
         if (r < 0)
                 return r;
-        r = notify_new(device->loop, backend_called, device, &device->notify);
+        r = notify_new(device->loop, device->store, backend_called, device, &device->notify);
         if (r < 0)
                 return r;
         device->kernel_notify = (KernelNotify){
@@ -418,6 +423,8 @@ static int parts_open(Device *device, const NotifyProbe *probe)
         session.kick_fds = notify_kick_fds(device->notify);
         session.call_fd = notify_call_fd(device->notify);
         session.progress = &device->state->progress;
+        session.kept = &device->state->kept;
+        session.store = device->store;
         session.progress_file = device->files.fds[DEVICE_FILE_INFLIGHT];
         return vhost_session_new(&session, &device->session);
 }
@@ -434,6 +441,7 @@ int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device
                 .loop = parts->loop,
                 .hypervisor = parts->hypervisor,
                 .memory = *parts->memory,
+                .store = parts->store,
                 .ops = parts->ops,
                 .userdata = parts->userdata,
                 .launch = *parts->launch,

@@ -8,6 +8,7 @@
 
 #include "common/launch.h"
 #include "common/macros.h"
+#include "frontend/descriptor-store.h"
 #include "frontend/device-files.h"
 #include "frontend/hypervisor.h"
 #include "frontend/ioreq.h"
@@ -36,6 +37,7 @@ typedef struct DeviceParts {
         Hypervisor *hypervisor;
         const NotifyProbe *probe;  /* copied, as are the following three */
         const VhostMemory *memory; /* the guest's RAM */
+        DescriptorStore *store;    /* NULL: of the device alone nothing is kept */
         const DeviceName *name;
         const Launch *launch;
         const DeviceOps *ops;
@@ -61,9 +63,10 @@ int device_serve(Device *device) _warn_unused_;
 /*
  * The process is going to end in order: stops the rings in such a way that the next one goes on
  * with them without the loss of a request, and then calls ops->left. It takes as long as the
- * backend; to end before that is as safe as a crash.
+ * backend; to end before that is as safe as a crash. If the next one gets our descriptors (keep),
+ * the rings may run on, and nothing has to be done.
  */
-void device_leave(Device *device);
+void device_leave(Device *device, bool keep);
 
 /*
  * The driver's access to the device's range, as IoreqOps says; and what is left to do when it has

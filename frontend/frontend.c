@@ -234,13 +234,14 @@ static int server_open(Frontend *frontend)
         return 0;
 }
 
-static int members_open(Frontend *frontend)
+static int members_open(Frontend *frontend, DescriptorStore *store)
 {
         const DeviceParts parts = {
                 .loop = frontend->loop,
                 .hypervisor = frontend->hypervisor,
                 .probe = &frontend->probe,
                 .memory = &frontend->memory,
+                .store = frontend->is_shared ? NULL : store,
                 .ops = &device_ops,
                 .userdata = frontend,
         };
@@ -280,7 +281,7 @@ int frontend_new(const FrontendParts *parts, Frontend **ret_frontend)
                 log_error_errno(&frontend->log, r, "cannot get at the guest's memory: %m");
                 return r;
         }
-        r = members_open(frontend);
+        r = members_open(frontend, parts->store);
         if (r < 0) {
                 log_error_errno(&frontend->log, r, "cannot prepare for devices: %m");
                 return r;
@@ -346,7 +347,7 @@ int frontend_serve(Frontend *frontend)
         return r < 0 ? r : 0;
 }
 
-void frontend_leave(Frontend *frontend)
+void frontend_leave(Frontend *frontend, bool keep)
 {
-        members_leave(frontend->members);
+        members_leave(frontend->members, keep);
 }

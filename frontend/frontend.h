@@ -9,6 +9,7 @@
 #include "common/device-list.h"
 #include "common/launch.h"
 #include "common/macros.h"
+#include "frontend/descriptor-store.h"
 #include "frontend/device-files.h"
 #include "frontend/loop.h"
 
@@ -24,7 +25,8 @@ typedef struct FrontendParts {
          * the process is ready when it is, and ends when it fails.
          */
         bool is_shared;
-        const Launch *launch; /* of any device: server, domain and memory are those of all */
+        const Launch *launch;   /* of any device: server, domain and memory are those of all */
+        DescriptorStore *store; /* borrowed; not of use to several devices */
 } FrontendParts;
 
 /*
@@ -61,6 +63,6 @@ int frontend_serve(Frontend *frontend) _warn_unused_;
 /*
  * Lets all devices go, so that the next process can go on with them, and then ends the loop with 0.
  * How long that takes is up to the backends; the loop may be ended at any time. Which devices there
- * are does not change any more.
+ * are does not change any more. keep: as device_leave().
  */
-void frontend_leave(Frontend *frontend);
+void frontend_leave(Frontend *frontend, bool keep);

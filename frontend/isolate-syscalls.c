@@ -37,6 +37,7 @@ static const int allowed[] = {
         SCMP_SYS(fchdir), /* to the folder of a backend's socket */
         SCMP_SYS(connect),
         SCMP_SYS(pidfd_open),
+        SCMP_SYS(shutdown),
         SCMP_SYS(close),
         /* The area for requests: looked at, and copied into our own file. */
         SCMP_SYS(fstat),

@@ -2,6 +2,7 @@
 
 #include "frontend/kernel-notify.h"
 
+#include <errno.h>
 #include <systemd/sd-daemon.h>
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -35,6 +36,11 @@ static void call_bind(KernelNotify *kernel)
         const int fd = notify_call_fd(kernel->notify);
         int r = hypervisor_call_bind(kernel->hypervisor, fd, kernel->irq);
 
+        /* A former process's binding lives as long as its descriptor, which we may have. */
+        if (r == -EBUSY) {
+                hypervisor_call_unbind(kernel->hypervisor, fd);
+                r = hypervisor_call_bind(kernel->hypervisor, fd, kernel->irq);
+        }
         if (r < 0) {
                 refused(kernel, "irqfd", r, NOTIFY_PATH_RELAY);
                 return;

@@ -14,6 +14,7 @@
 #include "common/device-name.h"
 #include "common/launch.h"
 #include "common/log.h"
+#include "frontend/descriptor-store.h"
 #include "frontend/device-files.h"
 #include "frontend/frontend.h"
 #include "frontend/isolate.h"
@@ -22,6 +23,9 @@
 
 /* For the hand-over to the next process: less than the unit's TimeoutStopSec. */
 #define LEAVE_USEC UINT64_C(1500000)
+
+/* The unit's RestartKillSignal=: the next process is going to get what systemd keeps of ours. */
+#define RESTART_SIGNAL SIGINT
 
 typedef struct Arguments {
         const char *run_directory;
@@ -185,7 +189,7 @@ static void signal_received(void *userdata)
 
         if (read(leave->signals, &info, sizeof(info)) != sizeof(info))
                 return;
-        frontend_leave(leave->frontend);
+        frontend_leave(leave->frontend, info.ssi_signo == RESTART_SIGNAL);
         if (!leave->timer.is_on)
                 loop_timer_start(&leave->timer, LEAVE_USEC);
 }
@@ -197,7 +201,7 @@ static int leave_prepare(Leave *leave)
 
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, RESTART_SIGNAL);
         sigprocmask(SIG_BLOCK, &signals, NULL);
         leave->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
         if (leave->signals < 0)
@@ -271,7 +275,7 @@ static int events_handle(const Job *job, Loop *loop)
         return r;
 }
 
-static int serve(Job *job)
+static int serve(Job *job, DescriptorStore *store)
 {
         _cleanup_(loop_freep) Loop *loop = NULL;
         _cleanup_(frontend_freep) Frontend *frontend = NULL;
@@ -280,6 +284,7 @@ static int serve(Job *job)
                 .domid = job->domid,
                 .is_shared = job->is_shared,
                 .launch = &job->launch,
+                .store = store,
         };
         _cleanup_(leave_clear) Leave leave = { .signals = -1 };
         Reload reload = {
@@ -323,8 +328,14 @@ static int serve(Job *job)
 /* Returns an exit status. */
 static int job_serve(Job *job)
 {
+        _cleanup_(descriptor_store_close) DescriptorStore store = { 0 };
         int r;
 
+        r = descriptor_store_open(&store, &job->log);
+        if (r < 0) {
+                log_error_errno(&job->log, r, "cannot take over descriptors: %m");
+                return EX_TEMPFAIL;
+        }
         /* Nothing is read from it, and what is opened next may have its number. */
         close(STDIN_FILENO);
         if (files_open(job) < 0)
@@ -337,7 +348,7 @@ static int job_serve(Job *job)
                 }
         }
         fd_closep(&job->folder);
-        return serve(job) < 0 ? EX_TEMPFAIL : EXIT_SUCCESS;
+        return serve(job, &store) < 0 ? EX_TEMPFAIL : EXIT_SUCCESS;
 }
 
 static int job_reload(const Job *job)

@@ -271,14 +271,14 @@ bool members_may_come(const Members *members, uint64_t base)
         return mmio_map_find(&members->map, base) || !mmio_map_knows(&members->map, base);
 }
 
-void members_leave(Members *members)
+void members_leave(Members *members, bool keep)
 {
         members->leaving = true;
         for (unsigned int i = 0; i < members->map.n; i++) {
                 const Member *member = members->map.ranges[i].device;
 
                 if (member && !member->has_failed)
-                        device_leave(member->device);
+                        device_leave(member->device, keep);
         }
         leave_go_on(members);
 }

@@ -46,7 +46,7 @@ bool members_may_come(const Members *members, uint64_t base);
  * Lets all devices go (device_leave()), and calls ops.left when the last one has been let go. From
  * now on members_add() and members_keep() do nothing: the next process looks at the list itself.
  */
-void members_leave(Members *members);
+void members_leave(Members *members, bool keep);
 
 /* The guest gave memory back. */
 void members_memory_changed(Members *members);

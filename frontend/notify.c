@@ -9,6 +9,7 @@ struct Notify {
         int kick_fds[VIRTIO_QUEUES_MAX];
         int call_fd;
         Loop *loop;
+        DescriptorStore *store;
         LoopReady called;
         void *userdata;
 };
@@ -23,7 +24,21 @@ static void call_ready(void *userdata)
                 notify->called(notify->userdata);
 }
 
-int notify_new(Loop *loop, LoopReady called, void *userdata, Notify **ret_notify)
+/* The former process's, or a new one. Returns -1 with errno. */
+static int eventfd_get(DescriptorStore *store, const char *name)
+{
+        int fd = store ? descriptor_store_take(store, name) : -1;
+
+        if (fd >= 0)
+                return fd;
+        fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fd >= 0 && store)
+                descriptor_store_put(store, name, fd);
+        return fd;
+}
+
+int notify_new(Loop *loop, DescriptorStore *store, LoopReady called, void *userdata,
+               Notify **ret_notify)
 {
         Notify *notify;
         int r = 0;
@@ -34,10 +49,11 @@ int notify_new(Loop *loop, LoopReady called, void *userdata, Notify **ret_notify
         for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
                 notify->kick_fds[i] = -1;
         notify->loop = loop;
+        notify->store = store;
         notify->called = called;
         notify->userdata = userdata;
 
-        notify->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        notify->call_fd = eventfd_get(store, STORE_CALL);
         if (notify->call_fd < 0)
                 r = -errno;
         if (r >= 0)
@@ -64,10 +80,10 @@ Notify *notify_free(Notify *notify)
 
 int notify_prepare(Notify *notify, uint16_t n_queues)
 {
-        for (unsigned int i = 0; i < n_queues && i < VIRTIO_QUEUES_MAX; i++) {
+        for (uint16_t i = 0; i < n_queues && i < VIRTIO_QUEUES_MAX; i++) {
                 if (notify->kick_fds[i] >= 0)
                         continue;
-                notify->kick_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+                notify->kick_fds[i] = eventfd_get(notify->store, descriptor_store_kick(i).text);
                 if (notify->kick_fds[i] < 0)
                         return -errno;
         }

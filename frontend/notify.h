@@ -9,16 +9,20 @@
 #include <stdint.h>
 
 #include "common/macros.h"
+#include "frontend/descriptor-store.h"
 #include "frontend/loop.h"
 #include "frontend/virtio.h"
 
 typedef struct Notify Notify;
 
 /*
- * called is run when a backend has used buffers of any queue. The loop is borrowed. Returns 0 or a
- * negative errno.
+ * called is run when a backend has used buffers of any queue. The loop is borrowed, as is the store
+ * (or NULL), which has the descriptors of a former process, and gets those that are made.
+ *
+ * Returns 0 or a negative errno.
  */
-int notify_new(Loop *loop, LoopReady called, void *userdata, Notify **ret_notify) _warn_unused_;
+int notify_new(Loop *loop, DescriptorStore *store, LoopReady called, void *userdata,
+               Notify **ret_notify) _warn_unused_;
 Notify *notify_free(Notify *notify);
 
 /*

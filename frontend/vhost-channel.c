@@ -19,6 +19,7 @@ struct VhostChannel {
         VhostUserHeader header;
         size_t received;   /* bytes of the request that is being read */
         unsigned int left; /* requests that are read in this window */
+        uint8_t *hearing;  /* NULL: nobody wants to know */
 };
 
 /* The channel is of no use any more; the device does not need it. */
@@ -104,6 +105,12 @@ static int request_receive(VhostChannel *channel)
         return channel->received == head + channel->header.size;
 }
 
+static void hearing_note(const VhostChannel *channel, bool hearing)
+{
+        if (channel->hearing)
+                *channel->hearing = hearing;
+}
+
 static void window_begin(VhostChannel *channel)
 {
         channel->left = VHOST_CHANNEL_REQUESTS;
@@ -122,11 +129,13 @@ static void channel_ready(void *userdata)
                 return;
         }
         /* One a turn: the guest is served in between. */
+        hearing_note(channel, true);
         r = request_receive(channel);
         if (r > 0)
                 channel->left--;
         if (r < 0 || (r > 0 && !request_serve(channel)))
                 channel_close(channel);
+        hearing_note(channel, channel->received > 0);
 }
 
 static void pause_elapsed(void *userdata)
@@ -136,36 +145,57 @@ static void pause_elapsed(void *userdata)
         loop_watch_enable(channel->loop, channel->fd, true);
 }
 
-int vhost_channel_new(Loop *loop, const VhostChannelOps *ops, void *userdata, int *ret_backend_end,
-                      VhostChannel **ret_channel)
+int vhost_channel_adopt(Loop *loop, const VhostChannelOps *ops, void *userdata, int fd,
+                        VhostChannel **ret_channel)
 {
         VhostChannel *channel;
-        int fds[2];
         int r;
 
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
-                return -errno;
         channel = calloc(1, sizeof(*channel));
         if (!channel) {
-                close(fds[0]);
-                close(fds[1]);
+                close(fd);
                 return -ENOMEM;
         }
         channel->loop = loop;
-        channel->fd = fds[0];
+        channel->fd = fd;
         channel->ops = ops;
         channel->userdata = userdata;
 
         loop_timer_init(&channel->pause, loop, pause_elapsed, channel);
         r = loop_watch(loop, channel->fd, channel_ready, channel);
         if (r < 0) {
-                close(fds[1]);
                 vhost_channel_free(channel);
                 return r;
         }
-        *ret_backend_end = fds[1];
         *ret_channel = channel;
         return 0;
+}
+
+int vhost_channel_new(Loop *loop, const VhostChannelOps *ops, void *userdata, int *ret_backend_end,
+                      VhostChannel **ret_channel)
+{
+        int fds[2];
+        int r;
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+                return -errno;
+        r = vhost_channel_adopt(loop, ops, userdata, fds[0], ret_channel);
+        if (r < 0)
+                close(fds[1]);
+        else
+                *ret_backend_end = fds[1];
+        return r;
+}
+
+void vhost_channel_note(VhostChannel *channel, uint8_t *hearing)
+{
+        channel->hearing = hearing;
+        hearing_note(channel, channel->received > 0);
+}
+
+int vhost_channel_fd(const VhostChannel *channel)
+{
+        return channel->fd;
 }
 
 VhostChannel *vhost_channel_free(VhostChannel *channel)

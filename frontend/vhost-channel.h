@@ -31,5 +31,18 @@ typedef struct VhostChannelOps {
 int vhost_channel_new(Loop *loop, const VhostChannelOps *ops, void *userdata, int *ret_backend_end,
                       VhostChannel **ret_channel) _warn_unused_;
 
+/* The same of an end of ours (which it owns from then on, also when this fails). */
+int vhost_channel_adopt(Loop *loop, const VhostChannelOps *ops, void *userdata, int fd,
+                        VhostChannel **ret_channel) _warn_unused_;
+
+/*
+ * Says in *hearing (0 or 1, borrowed), from now on, whether a part of a request was read that was
+ * not served yet.
+ */
+void vhost_channel_note(VhostChannel *channel, uint8_t *hearing);
+
+/* Our end, for who keeps another descriptor of it. */
+int vhost_channel_fd(const VhostChannel *channel);
+
 /* NULL is fine. Not to be called from within ops. */
 VhostChannel *vhost_channel_free(VhostChannel *channel);

@@ -25,8 +25,9 @@ struct VhostClient {
         size_t received; /* bytes of the answer that is being read */
         VhostUserHeader header;
         VhostUserPayload payload;
-        int descriptor; /* that came with it, or -1 */
-        bool *freed;    /* set by vhost_client_free() while a function of ours is on the stack */
+        int descriptor;  /* that came with it, or -1 */
+        bool *freed;     /* set by vhost_client_free() while a function of ours is on the stack */
+        uint8_t *asking; /* NULL: nobody wants to know */
 };
 
 /* Fails the connection; reported from the loop, where the caller is not in the middle of things. */
@@ -84,6 +85,12 @@ static void waiting_push(VhostClient *client, const VhostQuery *query)
                 timer_update(client);
 }
 
+static void asking_note(const VhostClient *client, bool asking)
+{
+        if (client->asking)
+                *client->asking = asking;
+}
+
 /* Sends one message, whole. A backend that does not read what fits into the socket is stuck. */
 static void message_send(VhostClient *client, uint32_t request, bool need_reply,
                          const void *payload, size_t size, const int *fds, unsigned int n_fds)
@@ -112,6 +119,7 @@ static void message_send(VhostClient *client, uint32_t request, bool need_reply,
                 memcpy(CMSG_DATA(&control.align), fds, n_fds * sizeof(int));
         }
 
+        asking_note(client, true);
         n = sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0)
                 client_fail(client, -errno,
@@ -129,6 +137,7 @@ void vhost_client_command(VhostClient *client, uint32_t request, const void *pay
                 waiting_push(client, &(VhostQuery){ .request = request, .kind = VHOST_ANSWER_ACK });
         else if (request == VHOST_USER_SET_MEM_TABLE)
                 client->mapping = true;
+        asking_note(client, client->n_waiting > 0);
 }
 
 void vhost_client_command_with(VhostClient *client, const VhostQuery *query, const void *payload,
@@ -137,6 +146,7 @@ void vhost_client_command_with(VhostClient *client, const VhostQuery *query, con
         message_send(client, query->request, client->acks, payload, size, NULL, 0);
         if (client->acks)
                 waiting_push(client, query);
+        asking_note(client, client->n_waiting > 0);
 }
 
 void vhost_client_query(VhostClient *client, const VhostQuery *query, const void *payload,
@@ -216,6 +226,7 @@ static bool answer_deliver(VhostClient *client)
         client->first = (client->first + 1) % VHOST_WAITING_MAX;
         client->n_waiting--;
         client->received = 0;
+        asking_note(client, client->n_waiting > 0);
         timer_update(client);
 
         if (query.answered) {
@@ -356,6 +367,17 @@ VhostClient *vhost_client_free(VhostClient *client)
         fd_closep(&client->descriptor);
         free(client);
         return NULL;
+}
+
+void vhost_client_note(VhostClient *client, uint8_t *asking)
+{
+        client->asking = asking;
+        asking_note(client, client->n_waiting > 0);
+}
+
+int vhost_client_fd(const VhostClient *client)
+{
+        return client->fd;
 }
 
 int vhost_client_take_descriptor(VhostClient *client)

@@ -42,6 +42,15 @@ typedef void (*VhostAnswered)(void *userdata, const VhostUserPayload *payload);
 int vhost_client_new(Loop *loop, int fd, VhostFailed failed, void *userdata,
                      VhostClient **ret_client) _warn_unused_;
 
+/*
+ * Says in *asking (0 or 1, borrowed), from now on, whether an answer has yet to come. It is 1
+ * before a request is sent, and until the answer was read.
+ */
+void vhost_client_note(VhostClient *client, uint8_t *asking);
+
+/* The socket, for who keeps another descriptor of it. */
+int vhost_client_fd(const VhostClient *client);
+
 /* Closes the connection; no function is called any more. NULL is fine. */
 VhostClient *vhost_client_free(VhostClient *client);
 

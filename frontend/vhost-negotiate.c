@@ -197,6 +197,25 @@ static void features_answered(void *userdata, const VhostUserPayload *payload)
         config_query(negotiation);
 }
 
+bool vhost_negotiate_again(VhostNegotiation *negotiation,
+                           const uint8_t config[VHOST_USER_CONFIG_MAX])
+{
+        VhostUserPayload payload = { .config.size = config_size(negotiation) };
+        const bool xen_mmap =
+                vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_XEN_MMAP);
+
+        negotiation->offer = (VhostOffer){ 0 };
+        if (memory_way_choose(negotiation->memory, negotiation->grants, xen_mmap,
+                              &negotiation->offer.way) < 0 ||
+            memory_way_is_xen_mmap(negotiation->offer.way) != xen_mmap)
+                return false;
+        if (vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_REPLY_ACK))
+                vhost_client_use_acks(negotiation->client);
+        memcpy(payload.config.data, config, sizeof(payload.config.data));
+        offer_complete(negotiation, payload.config.size > 0 ? &payload : NULL);
+        return true;
+}
+
 void vhost_negotiate(VhostNegotiation *negotiation)
 {
         vhost_get_features(negotiation->client, features_answered, negotiation);

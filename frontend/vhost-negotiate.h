@@ -48,6 +48,14 @@ typedef struct VhostNegotiation {
 void vhost_negotiate(VhostNegotiation *negotiation);
 
 /*
+ * Goes on with a connection of which features, protocol_features and n_queues are known, as another
+ * process has found them. config is the configuration space as the driver sees it. Sends nothing.
+ * Returns whether the guest's memory gets to the backend as it did.
+ */
+bool vhost_negotiate_again(VhostNegotiation *negotiation,
+                           const uint8_t config[VHOST_USER_CONFIG_MAX]);
+
+/*
  * Reads the configuration space again; in the time of the connection, after done. Calls changed
  * when the offer is up to date, unless there is none to read.
  */

@@ -14,13 +14,18 @@ static VhostPeer peer_open(int32_t pid)
         return (VhostPeer){ .pid = pidfd < 0 ? VHOST_PEER_UNKNOWN : pid, .pidfd = pidfd };
 }
 
-VhostPeer vhost_peer_of(int socket)
+int32_t vhost_peer_pid(int socket)
 {
         struct ucred credentials = { 0 };
         socklen_t size = sizeof(credentials);
 
         getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
-        return peer_open(credentials.pid);
+        return credentials.pid;
+}
+
+VhostPeer vhost_peer_of(int socket)
+{
+        return peer_open(vhost_peer_pid(socket));
 }
 
 void vhost_peer_close(VhostPeer *peer)

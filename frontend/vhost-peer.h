@@ -26,7 +26,8 @@ typedef struct VhostPeer {
 
 #define VHOST_PEER_NONE ((VhostPeer){ .pidfd = -1 })
 
-/* Finds out who is at the other end of a connected socket. */
+/* Finds out who is at the other end of a connected socket. 0: nobody who has a number here. */
+int32_t vhost_peer_pid(int socket);
 VhostPeer vhost_peer_of(int socket);
 void vhost_peer_close(VhostPeer *peer);
 

@@ -153,6 +153,12 @@ static int grants_take(VhostRings *rings)
         return 0;
 }
 
+void vhost_rings_adopt(VhostRings *rings, uint64_t queues)
+{
+        rings->memory_known = true;
+        rings->started = queues;
+}
+
 void vhost_rings_forget(VhostRings *rings)
 {
         rings->memory_known = false;

@@ -51,6 +51,9 @@ const char *vhost_rings_refusal(const VhostRings *rings);
  */
 int vhost_rings_start(VhostRings *rings, VhostRingsDone done) _warn_unused_;
 
+/* Another process has started these queues (bit n: queue n) on the connection, and they run. */
+void vhost_rings_adopt(VhostRings *rings, uint64_t queues);
+
 /* The connection has ended: the backend knows and has nothing of ours any more. */
 void vhost_rings_forget(VhostRings *rings);
 

@@ -33,6 +33,8 @@ struct VhostSession {
         bool handing_over; /* to the next process, when the backend is drained */
         VhostHolder holder;
         bool holder_told; /* that it keeps another backend away */
+        VhostKeeper keeper;
+        bool is_adopted; /* the connection is a former process's, and the rings run */
         VhostClient *client;
         VhostPeer peer; /* of this connection, until it is the holder */
         VhostChannel *channel;
@@ -45,6 +47,8 @@ struct VhostSession {
 static void session_set_state(VhostSession *session, VhostSessionState state)
 {
         session->state = state;
+        if (state != VHOST_SESSION_IDLE && state != VHOST_SESSION_RUNNING)
+                session->keeper.kept->running = 0;
 }
 
 VhostSessionState vhost_session_state(const VhostSession *session)
@@ -73,6 +77,8 @@ static void retry_now(VhostSession *session)
 
 static void connection_close(VhostSession *session)
 {
+        vhost_keeper_end(&session->keeper, session->client);
+        session->is_adopted = false;
         session->client = vhost_client_free(session->client);
         session->channel = vhost_channel_free(session->channel);
         fd_closep(&session->negotiation.channel);
@@ -179,6 +185,20 @@ static void negotiated(void *userdata)
         session->ops->ready(session->userdata, &session->negotiation.offer);
 }
 
+/* Goes on where a former process was, if it can: with a connection that has been negotiated on. */
+static bool connection_adopt(VhostSession *session)
+{
+        if (!vhost_keeper_adopt(&session->keeper, session->loop, &channel_ops,
+                                &session->negotiation, &session->rings, &session->channel))
+                return false;
+        session->client = session->negotiation.client;
+        session->is_adopted = true;
+        session_set_state(session, VHOST_SESSION_IDLE);
+        config_changed(session); /* perhaps, while nobody was there */
+        session->ops->ready(session->userdata, &session->negotiation.offer);
+        return true;
+}
+
 /* Returns 0 with a client and a channel, or a negative errno. */
 static int connection_open(VhostSession *session)
 {
@@ -223,6 +243,8 @@ static void connect_attempt(void *userdata)
         VhostSession *session = userdata;
         int r;
 
+        if (connection_adopt(session))
+                return;
         if (session->state == VHOST_SESSION_DRAINING && vhost_session_holder(session) == 0)
                 drain_end(session);
         r = connection_open(session);
@@ -249,6 +271,7 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                 .progress = parts->progress,
                 .retry_usec = RETRY_MIN_USEC,
                 .peer = VHOST_PEER_NONE,
+                .keeper = { .kept = parts->kept, .store = parts->store },
                 .holder = {
                         .loop = parts->loop,
                         .pid = &parts->progress->holder,
@@ -302,6 +325,7 @@ VhostSession *vhost_session_free(VhostSession *session)
 {
         if (!session)
                 return NULL;
+        session->keeper.is_stored = false; /* it is the next process's */
         connection_close(session);
         vhost_holder_clear(&session->holder);
         loop_timer_stop(&session->retry);
@@ -324,17 +348,26 @@ const char *vhost_session_refusal(const VhostSession *session)
         const VhostProgress *progress = session->progress;
 
         if (session->state == VHOST_SESSION_IDLE)
-                return vhost_rings_refusal(&session->rings);
+                return session->is_adopted ? NULL : vhost_rings_refusal(&session->rings);
         if (progress->begun && progress->area_size == 0 && !progress->handed_over)
                 return "the backend has not noted which of the driver's requests it has begun";
         return NULL;
+}
+
+/* From now on the next process could go on. */
+static void session_run(VhostSession *session)
+{
+        session_set_state(session, VHOST_SESSION_RUNNING);
+        vhost_keeper_put(&session->keeper, &session->negotiation, session->rings.started,
+                         session->client, session->channel);
 }
 
 static void rings_started(void *userdata)
 {
         VhostSession *session = userdata;
 
-        session_set_state(session, VHOST_SESSION_RUNNING);
+        session->is_adopted = false;
+        session_run(session);
         /* Only that is a success: a backend may answer, and refuse to start, for ever. */
         session->retry_usec = RETRY_MIN_USEC;
         session->ops->started(session->userdata, session->resumed);
@@ -346,6 +379,10 @@ int vhost_session_start(VhostSession *session)
 
         session->resumed = session->progress->begun;
         session->holder_told = false;
+        if (session->is_adopted) {
+                rings_started(session);
+                return 0;
+        }
         vhost_holder_set(&session->holder, &session->peer);
         r = vhost_rings_start(&session->rings, rings_started);
         if (r < 0)
@@ -374,15 +411,16 @@ bool vhost_session_stop(VhostSession *session)
                         return false;
                 session_set_state(session, VHOST_SESSION_DRAINING);
                 return true;
+        case VHOST_SESSION_IDLE:
         case VHOST_SESSION_STARTING:
+                if (session->state == VHOST_SESSION_IDLE && !session->is_adopted)
+                        return false;
                 rings_stopped(session);
                 return true;
         case VHOST_SESSION_RUNNING:
                 session_set_state(session, VHOST_SESSION_STOPPING);
                 vhost_rings_stop(&session->rings, rings_stopped);
                 return true;
-        case VHOST_SESSION_IDLE:
-                return false;
         case VHOST_SESSION_STOPPING:
         case VHOST_SESSION_DRAINING:
         case VHOST_SESSION_CHANGING:
@@ -390,6 +428,11 @@ bool vhost_session_stop(VhostSession *session)
         default:
                 return true;
         }
+}
+
+bool vhost_session_is_kept(const VhostSession *session)
+{
+        return vhost_keeper_is_ready(&session->keeper);
 }
 
 static void rings_handed_over(void *userdata)
@@ -410,7 +453,7 @@ static void ring_changed(void *userdata)
 {
         VhostSession *session = userdata;
 
-        session_set_state(session, VHOST_SESSION_RUNNING);
+        session_run(session);
         session->ops->stopped(session->userdata);
 }
 

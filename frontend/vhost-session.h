@@ -11,6 +11,7 @@
 #include "common/device-type.h"
 #include "common/macros.h"
 #include "frontend/loop.h"
+#include "frontend/vhost-kept.h"
 #include "frontend/vhost-negotiate.h"
 #include "frontend/vhost-rings.h"
 
@@ -90,6 +91,8 @@ typedef struct VhostSessionParts {
         int call_fd;             /* for all queues */
         VhostProgress *progress; /* only the session writes it, */
         int progress_file;       /* and what it is about: see vhost-inflight.h */
+        VhostKept *kept;         /* and this; see vhost-kept.h */
+        DescriptorStore *store;  /* NULL: connections end with the process */
         const VhostSessionOps *ops;
         void *userdata;
 } VhostSessionParts;
@@ -98,7 +101,11 @@ typedef struct VhostSessionParts {
 int vhost_session_new(const VhostSessionParts *parts, VhostSession **ret_session) _warn_unused_;
 VhostSession *vhost_session_free(VhostSession *session);
 
-/* Begins to connect. Nothing is sent to a backend before. */
+/*
+ * Begins to connect, or goes on with the connection of a former process: then ops.ready and
+ * ops.started are called as for a new one, but the rings run, and the backend does not notice.
+ * Nothing is sent to a backend before.
+ */
 void vhost_session_open(VhostSession *session);
 
 VhostSessionState vhost_session_state(const VhostSession *session);
@@ -149,6 +156,9 @@ void vhost_session_queue_stop(VhostSession *session, uint16_t queue);
  * ops.stopped.
  */
 void vhost_session_hand_over(VhostSession *session);
+
+/* Whether the process could end now, and the next one go on with the rings as they run. */
+bool vhost_session_is_kept(const VhostSession *session);
 
 /*
  * The driver has written size bytes at an offset of the configuration space. Where the backend does

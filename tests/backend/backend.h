@@ -17,6 +17,7 @@
 typedef struct BackendOptions {
         const char *socket_path;              /* NULL: fd */
         int fd;                               /* -1: socket_path */
+        bool once;                            /* as virtiofsd does: ends with its connection */
         const char *report;                   /* NULL: standard error only */
         uint64_t features, protocol_features; /* masks */
         bool go_on;                           /* after an illegal message */

@@ -38,6 +38,7 @@ static void usage(void)
              "  --misbehave=REQUEST:KIND[:ARGUMENT]   see misbehave.h; repeatable\n"
              "  --misbehave-connections=N             only on the first N connections\n"
              "  --misbehave-in-turn      as told n-th on the n-th connection only\n"
+             "  --once                   end with the first connection\n"
              "  --report=FILE            write illegal messages there, too\n"
              "  --continue               go on after an illegal message\n"
              "  --trace                  name each request on standard error\n"
@@ -149,7 +150,8 @@ static bool events_handle(Backend *backend, int listener, const struct pollfd *p
         backend_serve(backend, now_msec());
         if (polls[POLL_CONNECTION].revents && !backend_receive(backend))
                 return false;
-        return listener >= 0 || backend->fd >= 0;
+        return backend->fd >= 0 ||
+               (listener >= 0 && !(backend->options->once && backend->n_connections > 0));
 }
 
 static void loop_run(Backend *backend, int listener, const sigset_t *while_waiting)
@@ -206,6 +208,7 @@ enum {
         OPTION_MISBEHAVE,
         OPTION_MISBEHAVE_CONNECTIONS,
         OPTION_MISBEHAVE_IN_TURN,
+        OPTION_ONCE,
         OPTION_REPORT,
         OPTION_CONTINUE,
         OPTION_TRACE,
@@ -229,6 +232,7 @@ static const struct option options_known[] = {
         { "misbehave", required_argument, NULL, OPTION_MISBEHAVE },
         { "misbehave-connections", required_argument, NULL, OPTION_MISBEHAVE_CONNECTIONS },
         { "misbehave-in-turn", no_argument, NULL, OPTION_MISBEHAVE_IN_TURN },
+        { "once", no_argument, NULL, OPTION_ONCE },
         { "report", required_argument, NULL, OPTION_REPORT },
         { "continue", no_argument, NULL, OPTION_CONTINUE },
         { "trace", no_argument, NULL, OPTION_TRACE },
@@ -313,6 +317,9 @@ static int option_apply(BackendOptions *options, int option)
                 return misbehaviour_add(options, optarg);
         case OPTION_MISBEHAVE_IN_TURN:
                 options->misbehave_in_turn = true;
+                return 0;
+        case OPTION_ONCE:
+                options->once = true;
                 return 0;
         case OPTION_REPORT:
                 options->report = optarg;

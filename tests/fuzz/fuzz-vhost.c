@@ -28,6 +28,7 @@ typedef struct World {
         VhostSession *session;
         VirtioDevice device;
         VhostProgress progress;
+        VhostKept kept;
         VhostOffer offer;
         bool answered;  /* a backend has, so that there is an offer */
         bool resetting; /* the driver waits for its reset */
@@ -468,6 +469,7 @@ static void world_run(World *world, Input *input)
                 .call_fd = world->eventfd,
                 .progress = &world->progress,
                 .progress_file = world->file,
+                .kept = &world->kept,
                 .ops = &ops,
                 .userdata = world,
         };

@@ -36,6 +36,7 @@ class Machine:
         self.folder = directory / INSTANCE
         self.socket = str(self.folder / "backend.sock0")
         self.xen = Xen(memory_size, n_vcpus)
+        self.store = None  # a DescriptorStore, for all frontends
         self.folder.mkdir()
         (self.folder / "frontend").mkdir()
         self.write_launch(LAUNCH.format(memory_kib=memory_size // 1024))
@@ -57,7 +58,7 @@ class Machine:
         A program that looks into it can run it, with these arguments.
         """
         frontend = Frontend(self.program, str(self.directory), INSTANCE, self.xen.plug(),
-                            len(self.xen.vcpus), environment, under)
+                            len(self.xen.vcpus), environment, under, self.store)
         self._parts.append(frontend)
         return frontend
 

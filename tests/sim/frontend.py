@@ -24,25 +24,32 @@ NUMBERS = itertools.count(1)  # of all frontends, for the names of their files
 
 
 class Frontend:
-    """One process. What it inherits comes from Xen.plug(). A program may run it: under."""
+    """One process. What it inherits comes from Xen.plug(). A program may run it: under.
+
+    With a store (DescriptorStore) it gets what the former one has left there, too.
+    """
 
     def __init__(self, program, run_directory, instance, inherited, n_vcpus, environment=(),
-                 under=()):
+                 under=(), store=None):
         number = next(NUMBERS)
+        self._store = store
         self._good_ends = {0, -signal.SIGKILL}
         self._ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify_path = f"{run_directory}/notify-{number}"
         self._ready.bind(notify_path)
         self.log_path = f"{run_directory}/frontend-{number}.log"
+        variables = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": notify_path} | SANITIZERS
+        command = [*under, program, "--run-directory", run_directory, instance]
+        kept = []
+        if store:
+            command = store.plug(inherited, variables, command)
+            kept = [fd for _, fd in store.kept]
         simulation = ",".join(f"{name}:{fd}" for name, fd in inherited.items())
+        variables["XEN_VIRTIO_SIM"] = f"{simulation},vcpus:{n_vcpus}"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [*under, program, "--run-directory", run_directory, instance],
-                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": notify_path,
-                     "XEN_VIRTIO_SIM": f"{simulation},vcpus:{n_vcpus}"} | SANITIZERS
-                | dict(environment),
-                pass_fds=tuple(inherited.values()), stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT)
+                command, env=variables | dict(environment), pass_fds=(*inherited.values(), *kept),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         for fd in inherited.values():
             os.close(fd)
 
@@ -54,6 +61,10 @@ class Frontend:
 
     def is_ready(self, timeout=DEADLINE):
         """Whether it says READY=1 in that time."""
+        if self._store:
+            self._store.wait_for(lambda: "READY=1" in self._store.notices, "READY=1", timeout)
+            self._store.notices.clear()
+            return True
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
             self._ready.settimeout(left)

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from sim.descriptor_store import MAXIMUM
+
 LIMITS = {"xen-virtiod.service": 2.0, "xen-virtio-frontend@.service": 1.5,
           "xen-virtio-backend@.service": 2.0}
 # What a drop-in adds for a device that has a disk.
@@ -52,3 +54,10 @@ def test_every_directive_is_known(build, unit, tmp_path):
     output = analyze("verify", "--man=no", unit_copy(build, unit, tmp_path)).stdout
     ours = [line for line in output.splitlines() if unit.split("@")[0].split(".")[0] in line]
     assert not ours, output
+
+
+def test_descriptors_are_kept(build):
+    """As many as a frontend leaves: connection, channel, call, and the kicks of 64 queues."""
+    text = (build.path / "units/xen-virtio-frontend@.service").read_text()
+    assert f"FileDescriptorStoreMax={MAXIMUM}\n" in text
+    assert MAXIMUM == 3 + 64

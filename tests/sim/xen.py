@@ -8,6 +8,7 @@ holds a state that does not exist: here the test fails.
 """
 
 import contextlib
+import errno
 import mmap
 import os
 import selectors
@@ -86,6 +87,7 @@ class Xen:
         self.has_kernel_paths = False  # as of the next plug(): whether the kernel binds eventfds
         self.bound = {}  # eventfds of the call, under None, and of kicks, by their queue
         self.refuses = {}  # the errno with which the kernel refuses to bind one of these
+        self.keeps_call = False  # somebody has the call's eventfd, also when its frontend is gone
         self.grant_table = None  # as of the next plug(): a GrantTable, if dom0 gets at it
         self._kernel = None
         self._page_fd = os.memfd_create("ioreq")
@@ -111,6 +113,7 @@ class Xen:
         """Ends the simulation. Fails if anything was wrong that no vCPU has told yet."""
         os.close(self._stop_write)
         self._thread.join()
+        self.keeps_call = False
         self._unplug()
         os.close(self._stop_read)
         self._page.close()
@@ -165,11 +168,12 @@ class Xen:
     def _unplug(self):
         with self._changed:
             for key in list(self._selector.get_map().values()):
-                if key.data:
+                if key.data and key.fd not in self.bound.values():
                     self._forget(key.fileobj)
             self._events = self._kernel = None
             for queue in list(self.bound):
-                self._unbind(queue)
+                if not (self.keeps_call and queue is None):
+                    self._unbind(queue)
 
     def _forget(self, file):
         self._selector.unregister(file)
@@ -238,8 +242,9 @@ class Xen:
         error = 0
         if not is_bound:
             os.close(fd)
-            self._unbind(queue)
-        elif error := self.refuses.get(queue, 0):
+            if queue in self.bound:
+                self._unbind(queue)
+        elif error := self.refuses.get(queue, errno.EBUSY if queue in self.bound else 0):
             os.close(fd)
         else:
             self.bound[queue] = fd
