@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A guest moves data through its card while the frontend is restarted in order, and killed, and has
-a folder whose frontend is killed. What it has to do after a kill is in docs/devices."""
+"""A guest moves data through its card, and copies files in a folder, while the frontend is
+restarted in order, and killed, beneath a backend that ends with its connection. What the guest has
+to do when that backend dies is in docs/devices."""
 
 import os
 
@@ -48,13 +49,24 @@ get || fail "get again"
 echo "guest: again $sum"
 """
 
-# Linux waits for what virtiofsd has not answered, even when its driver goes. So nothing is under
-# way.
+# A file stays open. At the end nothing is under way: Linux waits for what virtiofsd has not
+# answered, even when its driver goes.
 FOLDER = """\
 fail() { echo "guest: FAILED $* in round $round"; poweroff -f; }
 mkdir -p /mnt/data && mount -t virtiofs data /mnt/data || fail mount
+exec 3< /mnt/data/large
+round=0
+until [ -e /mnt/data/stop ]; do
+    cp /mnt/data/large /tmp/copy && cp /tmp/copy /mnt/data/back || fail copy
+    echo 3 > /proc/sys/vm/drop_caches
+    sum=$(sha256sum < /mnt/data/back)
+    [ "$sum" = "$(sha256sum < /tmp/copy)" ] || fail sums
+    round=$((round + 1))
+    echo "guest: round $round, $sum"
+done
+cmp /tmp/copy - <&3 || fail "the open file"
+exec 3<&-
 cd /sys/bus/virtio/devices/virtio0
-sha256sum < /mnt/data/large > /tmp/sum
 echo "guest: idle"
 until [ $(($(cat status) & 0x40)) != 0 ]; do sleep 0.1; done
 echo "guest: the device needs a reset"
@@ -77,10 +89,27 @@ def wait(guest, text):
     return rounds(guest)
 
 
-def kill_frontend(dom0, guest):
+def replace_frontends(dom0, guest):
+    """Restarts and kills the frontend while the guest is at work; the backend does not notice.
+    Returns how far the guest has come by then."""
+    [frontend], [backend] = guest.units("frontend"), guest.units("backend")
+    wait(guest, "round 1,")
+    first = guest.pids()
+    for number in range(2 * RESTARTS):
+        before, done = guest.pids(), rounds(guest)
+        dom0.check(f"systemctl {('restart', 'kill --signal=KILL')[number % 2]} {frontend}")
+        wait(guest, f"round {done + 2},")
+        assert guest.pids()[frontend] != before[frontend]
+    assert guest.pids()[backend] == first[backend]
+    said = dom0.journal(f"_SYSTEMD_UNIT={frontend}")
+    assert said.count("goes on with the backend's connection") == 2 * RESTARTS
+    return rounds(guest)
+
+
+def kill_backend(dom0, guest):
     """Kills it; the driver hears that its device needs a reset."""
-    [frontend] = guest.units("frontend")
-    dom0.check(f"systemctl kill --signal=KILL {frontend}")
+    [backend] = guest.units("backend")
+    dom0.check(f"systemctl kill --signal=KILL {backend}")
     wait(guest, "the device needs a reset")
 
 
@@ -92,17 +121,9 @@ def test_card(dom0, figures):
                                 files={"lease.sh": LEASE, "stream": stream.read_bytes()})
     try:
         guest.create()
-        wait(guest, "round 1,")
-        [frontend], [backend] = guest.units("frontend"), guest.units("backend")
-        before = guest.pids()
-        for _ in range(RESTARTS):
-            done = rounds(guest)
-            dom0.check(f"systemctl restart {frontend}")
-            wait(guest, f"round {done + 2},")
-        assert guest.pids()[frontend] != before[frontend]
-        assert guest.pids()[backend] == before[backend]
-        figures(f"net: rounds during {RESTARTS} restarts of the frontend", rounds(guest))
-        kill_frontend(dom0, guest)
+        figures(f"net: rounds while {RESTARTS} frontends were restarted, and as many killed",
+                replace_frontends(dom0, guest))
+        kill_backend(dom0, guest)
         expected = dom0.check("sha256sum < /tmp/down").split()[0]
         wait(guest, f"again {expected}")
         assert f"guest: round 1, {expected}" in guest.console()
@@ -110,14 +131,19 @@ def test_card(dom0, figures):
         dom0.run("systemctl stop lab-down lab-up; ip route del default via 10.0.2.2")
 
 
-def test_folder(dom0):
+def test_folder(dom0, figures):
     dom0.check(f"mkdir -p /srv/guest1 && head -c {MEGABYTES}M /dev/urandom > /srv/guest1/large")
     expected = dom0.check("sha256sum < /srv/guest1/large").split()[0]
     guest = examples.make_guest(dom0, ["fs"], FOLDER, memory=96)
     try:
         guest.create()
+        figures(f"fs: rounds while {RESTARTS} frontends were restarted, and as many killed",
+                replace_frontends(dom0, guest))
+        dom0.check("touch /srv/guest1/stop")
         wait(guest, "idle")
-        kill_frontend(dom0, guest)
+        assert f"guest: round 1, {expected}" in guest.console()
+        assert dom0.check("sha256sum < /srv/guest1/back").split()[0] == expected
+        kill_backend(dom0, guest)
         wait(guest, f"again {expected}")
     finally:
         dom0.run("xl destroy guest1; rm -r /srv/guest1")
