@@ -71,7 +71,8 @@ def cmd_boot(options, console):
     console.say("boot", f"lab \"{options.name}\", {options.kernel} kernel"
                         f"{', exact time' if options.exact else ''}")
     seconds = qemu.boot(options.name, parts, options, console)
-    print(f"lab \"{options.name}\": xl works {seconds:.1f} s after power-on")
+    print(f"lab \"{options.name}\": {'KVM' if options.kvm else 'xl'} works {seconds:.1f} s after "
+          "power-on")
     return 0
 
 
@@ -223,6 +224,8 @@ def _add_boot_options(boot):
                       help="one CPU, and time is the count of instructions: figures repeat exactly")
     boot.add_argument("--memory", type=int, default=4096, metavar="MIB",
                       help="of the whole machine; dom0 has 1024 of it (default: 4096)")
+    boot.add_argument("--kvm", action="store_true",
+                      help="without Xen: Linux alone, as a host of KVM guests (stock kernel)")
     boot.add_argument("--xen-args", default="", metavar="TEXT", help="added to Xen's command line")
     boot.add_argument("--dom0-args", default="", metavar="TEXT",
                       help="added to the command line of dom0's kernel")

@@ -8,6 +8,7 @@ What their maintainer scripts would have done, as far as the lab needs it, is do
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from . import apt as debian
@@ -117,6 +118,21 @@ def _make(apt, console, packages, folder):
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parent.parent))
     console.run("dom0", command, cache.logs() / "dom0.log", env=environment)
     console.say("dom0", f"root file system made from {len(packages)} packages")
+
+
+def add_packages(lab, apt, names):
+    """Unpacks further packages, and all that they need, in a booted lab's dom0."""
+    there = set(apt.packages(list(PACKAGES)))
+    archive = lab.share / "packages.tar"
+    with tempfile.TemporaryDirectory() as tree:
+        apt.extract("dom0", [file for file in apt.packages(names) if file not in there], Path(tree))
+        check("tar", "--create", "--owner=0", "--group=0", "--file", archive, "--directory", tree,
+              *(f"--exclude=usr/share/{unused}" for unused in ("doc", "man", "locale")), ".")
+    result = lab.run("tar --extract --skip-old-files --directory / "
+                     f"--file /mnt/lab/{archive.name} && ldconfig")
+    archive.unlink()
+    if result.status:
+        raise LabError(f"in dom0: {result.output}")
 
 
 def compose(folder):

@@ -50,19 +50,20 @@ class Guest:
     """A guest that runs a shell script, or a kernel of its own (bytes), or with script=None one
     that does nothing at all.
 
-    files are further ones in its root folder, by name: programs, or what the script wants.
+    files are further ones in its root folder, by name: programs, or what the script wants. devices
+    has a stock kernel load the drivers of more devices than disks and network cards.
     settings are further lines of its xl.cfg.
     """
 
     def __init__(self, host, name, disks, script, memory=None, vcpus=1, kernel="lab", files=None,
-                 settings=""):
+                 settings="", devices=False):
         self.host = host
         self.name = name
         self.files = f"/srv/lab/guests/{kernel}"
         self.config = f"{GUEST_FOLDER}/{name}.cfg"
         self.log = f"/var/log/xen/console/guest-{name}.log"
         self.created = None  # the domid that xl create gave it
-        boot = f'kernel = "{self._write_kernel(script, files or {})}"\n'
+        boot = f'kernel = "{self._write_kernel(script, files or {}, devices)}"\n'
         disk_lines = ",\n    ".join(f'"{disk.entry(n)}"' for n, disk in enumerate(disks))
         self.text = (f'name = "{name}"\nmemory = {memory or MEMORY_MIB[kernel]}\n'
                      f'vcpus = {vcpus}\n{boot}'
@@ -72,7 +73,7 @@ class Guest:
         host.check(f"mkdir -p {GUEST_FOLDER} && cp /mnt/lab/{name}.cfg {self.config} && "
                    f"rm -f {self.log}")
 
-    def _write_kernel(self, script, files):
+    def _write_kernel(self, script, files, devices):
         """Puts kernel and initramfs in place; returns what xl.cfg says of them."""
         if script is None or isinstance(script, bytes):
             kernel = f"{self.name}.kernel"
@@ -83,9 +84,10 @@ class Guest:
                         "sbin/reboot": POWER_SCRIPT.format("reboot").encode(), **files})
         (self.host.lab.share / f"{self.name}.cpio").write_bytes(archive)
         initrd = f"{GUEST_FOLDER}/{self.name}.initrd"
-        # The kernel looks for a second archive at a multiple of four bytes.
-        self.host.check(f"mkdir -p {GUEST_FOLDER} && cp {self.files}/initrd {initrd} && "
-                        f"truncate -s %4 {initrd} && cat /mnt/lab/{self.name}.cpio >> {initrd}")
+        # Of each the size is a multiple of four bytes: there the kernel looks for the next one.
+        archives = [f"{self.files}/initrd", *([f"{self.files}/devices"] if devices else []),
+                    f"/mnt/lab/{self.name}.cpio"]
+        self.host.check(f"mkdir -p {GUEST_FOLDER} && cat {' '.join(archives)} > {initrd}")
         return f'{self.files}/kernel"\nramdisk = "{initrd}'
 
     def create(self, timeout=GUARD):

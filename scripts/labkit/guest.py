@@ -9,13 +9,16 @@ import stat
 from . import cache
 from .ui import LabError, check
 
-RECIPE = 4
+RECIPE = 5
 ROOT_LABEL = "lab-root"
 SRV_LABEL = "lab-srv"
 BUSYBOX_PACKAGE = "busybox-static"
 # What Debian's kernel has as modules and both need before or without udev.
 GUEST_MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "virtio-rng", "crc32c_generic", "ext4",
                  "xen-blkfront")
+# The drivers of further devices, for guests that ask for them: they take time to load.
+DEVICE_MODULES = ("virtio_input", "evdev", "virtio_snd", "virtio_scsi",
+                  "vmw_vsock_virtio_transport")
 DOM0_MODULES = ("virtio_mmio", "virtio_blk", "crc32c_generic", "ext4", "virtio_net",
                 "9pnet_virtio", "9p", "loop", "xenfs", "xen-privcmd", "xen-evtchn", "xen-gntdev",
                 "xen-gntalloc", "autofs4", "ip_tables", "nfnetlink")
@@ -27,11 +30,11 @@ SIGNED = b"~Module signature appended~\n"
 GUEST_KERNELS = {"lab": ("lab",), "stock": ("stock", "lab")}
 
 LOAD_MODULES = """\
-if [ -f /modules.list ]; then
-    while read -r module; do
+for list in /modules.list /devices.list; do
+    [ ! -f $list ] || while read -r module; do
         insmod "/modules/$module" || echo "lab: cannot load $module"
-    done < /modules.list
-fi
+    done < $list
+done
 """
 
 GUEST_INIT = f"""\
@@ -85,7 +88,7 @@ def build(kind, kernels, apt, console):
     package = apt.single(BUSYBOX_PACKAGE)
     inputs = {"recipe": RECIPE, "kernels": {name: path.name for name, path in kernels.items()},
               "busybox": package.sha256, "scripts": [GUEST_INIT, DOM0_INIT],
-              "modules": [GUEST_MODULES, DOM0_MODULES]}
+              "modules": [GUEST_MODULES, DEVICE_MODULES, DOM0_MODULES]}
     return cache.artifact(f"guest-{kind}", inputs,
                           lambda folder: _make(kind, kernels, apt, console, package, folder))
 
@@ -101,6 +104,8 @@ def _make(kind, kernels, apt, console, package, folder):
         guest.mkdir(parents=True)
         files = _initramfs(kernel, busybox, GUEST_INIT, _modules(name, GUEST_MODULES))
         (guest / "initrd").write_bytes(files)
+        drivers = _module_entries(kernel, _modules(name, DEVICE_MODULES), "devices.list")
+        (guest / "devices").write_bytes(cpio(drivers))
         shutil.copyfile(kernel / "Image", guest / "kernel")
     files = _initramfs(kernels[kind], busybox, DOM0_INIT, _modules(kind, DOM0_MODULES))
     (folder / "dom0-initrd").write_bytes(files)
@@ -131,14 +136,20 @@ def _initramfs(kernel, busybox, init, modules):
     """
     entries = {"dev": None, "bin": None, "modules": None, "bin/busybox": busybox,
                "init": init.encode()}
+    return cpio(entries | _module_entries(kernel, modules, "modules.list"))
+
+
+def _module_entries(kernel, modules, listed):
+    """The files of modules, and the list in which an init finds them in the right order."""
+    entries = {}
     ordered = _load_order(kernel, modules)
     for path in ordered:
         data = path.read_bytes()
         module = lzma.decompress(data) if path.suffix == ".xz" else data
         entries[f"modules/{_module_name(path)}.ko"] = module.removesuffix(SIGNED)
     if ordered:
-        entries["modules.list"] = "".join(f"{_module_name(path)}.ko\n" for path in ordered).encode()
-    return cpio(entries)
+        entries[listed] = "".join(f"{_module_name(path)}.ko\n" for path in ordered).encode()
+    return entries
 
 
 def _module_name(path):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Boots a lab: QEMU emulates a machine with virtualisation, on which Xen and dom0 run."""
+"""Boots a lab: QEMU emulates a machine with virtualisation, on which Xen and dom0 run, or the same
+Linux alone, with KVM."""
 
 import json
 import os
@@ -16,6 +17,9 @@ from .ui import LabError, tail
 
 AGENT_PORT = 7700
 AGENT_READY = b"lab-agent: listening"
+# What has to work in dom0 then.
+XEN_READY = "systemctl start xen.service && xl list"
+KVM_READY = "test -c /dev/kvm"
 DOM0_MEMORY_MIB = 1024
 # Where guest-loader puts dom0's kernel and initrd: above Xen, below any memory size allowed here.
 KERNEL_ADDRESS = 0x50000000
@@ -31,7 +35,8 @@ SIGNS_OF_DEATH = (b"Kernel panic", b"Panic on CPU", b"end Kernel panic", b"Emerg
 
 
 def boot(name, parts, options, console):
-    """Starts a lab and waits until xl works in its dom0; returns the seconds that took."""
+    """Starts a lab and waits until xl works in its dom0, or without Xen the agent; returns the
+    seconds that took."""
     lab = Lab(name)
     if lab.running():
         raise LabError(f"the lab \"{name}\" runs already: use scripts/lab stop first")
@@ -43,10 +48,11 @@ def boot(name, parts, options, console):
     started = time.monotonic()
     _start(lab, _command(lab, parts, options, port, token))
     state = {"pid": int((lab.folder / "qemu.pid").read_text()), "port": port, "token": token,
-             "kernel": options.kernel, "exact": options.exact, "xen": str(parts["xen"])}
+             "kernel": options.kernel, "exact": options.exact, "xen": str(parts["xen"]),
+             "ready": KVM_READY if options.kvm else XEN_READY}
     cache.write_atomically(lab.folder / "state.json", json.dumps(state))
     try:
-        _wait_for_xl(lab, started, console)
+        _wait_until_ready(lab, started, console)
     except LabError:
         stop(name)
         raise
@@ -69,13 +75,6 @@ def _command(lab, parts, options, port, token):
     else:
         cpus = 2
         emulation = ["-smp", "2", "-accel", "tcg,thread=multi"]
-    # noreboot: a crash of Xen or of dom0 ends the lab.
-    xen = (f"dom0_mem={DOM0_MEMORY_MIB}M dom0_max_vcpus={cpus} console=dtuart bootscrub=0 noreboot "
-           f"loglvl=warning guest_loglvl=warning {options.xen_args}")
-    # TERM=dumb: else systemd asks the console for its size and waits for an answer.
-    dom0 = ("console=hvc0 quiet net.ifnames=0 TERM=dumb "
-            f"systemd.show_status=no lab.token={token} {DOM0_QUICKLY} {options.dom0_args}")
-    kernel, guest = parts["kernel"], parts["guest"]
     command = [
         "qemu-system-aarch64", "-name", f"lab-{lab.name}", "-M",
         "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a57", "-m", str(options.memory),
@@ -83,10 +82,8 @@ def _command(lab, parts, options, port, token):
         "-pidfile", lab.folder / "qemu.pid",
         "-monitor", f"unix:{lab.folder}/monitor,server=on,wait=off",
         "-serial", f"file:{lab.console_log}",
-        "-kernel", parts["xen"] / "xen", "-append", xen,
-        "-device", f"guest-loader,addr={KERNEL_ADDRESS:#x},kernel={kernel / 'Image'},"
-                   f"bootargs={dom0.replace(',', ',,')}",
-        "-device", f"guest-loader,addr={INITRD_ADDRESS:#x},initrd={guest / 'dom0-initrd'}"]
+        *(_linux if options.kvm else _xen)(parts, options, cpus, f"lab.token={token}")]
+    guest = parts["guest"]
     command += _drive("srv", guest / "disk.ext4", "readonly=on")
     command += _drive("root", parts["dom0"] / "root.ext4", "snapshot=on")
     return command + [
@@ -95,6 +92,31 @@ def _command(lab, parts, options, port, token):
         "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:{AGENT_PORT}",
         "-device", "virtio-net-device,netdev=net",
         "-device", "virtio-rng-device"]
+
+
+def _command_line(options, words):
+    """That of dom0's kernel. TERM=dumb: else systemd asks the console for its size and waits for an
+    answer."""
+    return (f"{words} quiet net.ifnames=0 TERM=dumb systemd.show_status=no {DOM0_QUICKLY} "
+            f"{options.dom0_args}")
+
+
+def _xen(parts, options, cpus, words):
+    """What the machine boots. noreboot: a crash of Xen or of dom0 ends the lab."""
+    xen = (f"dom0_mem={DOM0_MEMORY_MIB}M dom0_max_vcpus={cpus} console=dtuart bootscrub=0 noreboot "
+           f"loglvl=warning guest_loglvl=warning {options.xen_args}")
+    dom0 = _command_line(options, f"console=hvc0 {words}").replace(",", ",,")
+    return ["-kernel", parts["xen"] / "xen", "-append", xen,
+            "-device", f"guest-loader,addr={KERNEL_ADDRESS:#x},"
+                       f"kernel={parts['kernel'] / 'Image'},bootargs={dom0}",
+            "-device", f"guest-loader,addr={INITRD_ADDRESS:#x},"
+                       f"initrd={parts['guest'] / 'dom0-initrd'}"]
+
+
+def _linux(parts, options, _cpus, words):
+    """The same kernel on the machine itself."""
+    return ["-kernel", parts["kernel"] / "Image", "-initrd", parts["guest"] / "dom0-initrd",
+            "-append", _command_line(options, f"console=ttyAMA0 {words}")]
 
 
 def _drive(name, path, mode):
@@ -119,11 +141,11 @@ def reboot(lab, console):
     result = lab.run("systemctl reboot")
     if result.status:
         raise LabError(f"dom0 does not reboot: {result.output}")
-    _wait_for_xl(lab, started, console, boots + 1)
+    _wait_until_ready(lab, started, console, boots + 1)
     return time.monotonic() - started
 
 
-def _wait_for_xl(lab, started, console, boots=1):
+def _wait_until_ready(lab, started, console, boots=1):
     """First for the agent, by what it writes to the console, then for xen.service."""
     deadline = started + BOOT_SECONDS
     while (log := lab.console_log.read_bytes()).count(AGENT_READY) < boots:
@@ -134,11 +156,11 @@ def _wait_for_xl(lab, started, console, boots=1):
             raise LabError(f"dom0 did not boot; the end of {lab.console_log}:\n"
                            f"{tail(lab.console_log)}")
         time.sleep(0.1)
-    console.say("boot", "dom0's agent answers, waiting for Xen's daemons")
-    result = lab.run("systemctl start xen.service && xl list",
-                     timeout=max(deadline - time.monotonic(), 1))
+    console.say("boot", "dom0's agent answers")
+    ready = lab.state["ready"]
+    result = lab.run(ready, timeout=max(deadline - time.monotonic(), 1))
     if result.status:
-        raise LabError(f"xl does not work in dom0: {result.output}\n"
+        raise LabError(f"in dom0: {ready}: {result.output}\n"
                        f"the end of {lab.console_log}:\n{tail(lab.console_log)}")
 
 

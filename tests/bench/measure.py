@@ -97,6 +97,13 @@ def disk_of(host, way):
     return Disk(found or host.check(f"losetup --find --show {IMAGE}").strip())
 
 
+def wait_for_end(host, guest):
+    """Waits until the guest's script has ended; asleep until its console has something new, as
+    asking again and again would be measured, too."""
+    host.check(f"exec 3< <(exec tail -n +1 -F {guest.log} 2>&1); "
+               f"grep -q -m 1 '{ENDED}' <&3; status=$?; kill $!; exit $status", GUEST_SECONDS)
+
+
 def measure(host, guest_io, row, way, path):
     """The nanoseconds of each workload, for one way and path."""
     configure(host, way, path)
@@ -108,9 +115,7 @@ def measure(host, guest_io, row, way, path):
     for text in (way.text, f"notifications: {PATHS[path]}"):
         if text not in said:
             raise LabError(f"\"{row}\" is not gone: no \"{text}\" in\n{said}")
-    # Sleeps until the console has something new: asking again and again would be measured, too.
-    host.check(f"exec 3< <(exec tail -n +1 -F {guest.log} 2>&1); "
-               f"grep -q -m 1 '{ENDED}' <&3; status=$?; kill $!; exit $status", GUEST_SECONDS)
+    wait_for_end(host, guest)
     found = re.search(r"bench: ([\d ]+)", guest.console())
     if not found:
         raise LabError(f"the guest failed:\n{guest.console()}")
