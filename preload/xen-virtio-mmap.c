@@ -180,13 +180,14 @@ static int bank_fill(int fd, char *area, int protection, const MemoryBank *bank,
                 return error;
         if (n_holes > 0)
                 fprintf(stderr, "libxen-virtio-mmap: %llu guest pages are not there: %s\n",
-                        (unsigned long long)n_holes, strerror(-error));
+                        (unsigned long long)n_holes, strerrordesc_np(-error));
         return 0;
 }
 
 /*
- * No system calls but fcntl(), ioctl(), mmap() and munmap() from here on: a backend may be in a
- * sandbox of its own by now. passt is, and would be killed for the brk() of a malloc().
+ * No system calls but fcntl(), ioctl(), mmap() and munmap() from here on, and write(): a backend
+ * may be in a sandbox of its own by now. passt is, and would be killed for the brk() of a malloc();
+ * so for that of strerror(), which looks for a translation.
  */
 static int bank_fill_in_sandbox(int fd, char *area, int protection, const MemoryBank *bank,
                                 uint16_t domid)
@@ -222,7 +223,7 @@ static void *bank_map(void *address, size_t length, int protection, int flags, i
         r = bank_fill_in_sandbox(fd, area, protection, bank, domid);
         if (r < 0) {
                 fprintf(stderr, "libxen-virtio-mmap: cannot map memory of domain %u at %#llx: %s\n",
-                        domid, (unsigned long long)bank->base, strerror(-r));
+                        domid, (unsigned long long)bank->base, strerrordesc_np(-r));
                 munmap(area, length);
                 errno = -r;
                 return MAP_FAILED;

@@ -9,6 +9,7 @@ import pytest
 from conftest import builds
 
 LIBRARY = builds()[0].path / "preload/libxen-virtio-mmap.so"
+FULL_PRIVCMD = builds()[0].path / "tests/sim/libxen-virtio-full-privcmd.so"
 SIZE = 0x10000
 
 # What a backend does with a descriptor of guest memory, done to another one.
@@ -30,6 +31,15 @@ server = socket.socket(socket.AF_UNIX)
 server.bind(sys.argv[1])
 print(oct(os.stat(sys.argv[1]).st_mode & 0o777))
 """
+FULL_PROGRAM = f"""
+import errno, fcntl, mmap, os
+fd = os.open('/dev/zero', os.O_RDWR)
+fcntl.fcntl(fd, 10, 1)  # F_SETSIG
+try:
+    mmap.mmap(fd, {SIZE})
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
 MEMORY_FILE = f"os.memfd_create('ram'); os.ftruncate(fd, {SIZE})"
 
 
@@ -50,6 +60,16 @@ def run(opened, mark, environment):
 def test_inert(opened, mark, environment):
     result = run(opened, mark, environment)
     assert result.stdout == "mapped\n"
+
+
+def test_no_room():
+    """It is said, without an allocation of memory, for which passt's sandbox would kill it."""
+    environment = dict(os.environ, LD_PRELOAD=f"{FULL_PRIVCMD} {LIBRARY}", XEN_VIRTIO_DOMID="5",
+                       XEN_VIRTIO_MEMORY=f"0x40000000+{SIZE:#x}")
+    result = subprocess.run(["/usr/bin/python3", "-c", FULL_PROGRAM], env=environment,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+    assert result.stdout == ("libxen-virtio-mmap: cannot map memory of domain 5 at 0x40000000: "
+                             "Cannot allocate memory\nENOMEM\n")
 
 
 @pytest.mark.parametrize("told, mode", [("a.sock", "0o666"), ("a.soc", "0o700"),
