@@ -3,7 +3,7 @@
 
 /*
  * The inside of a device: device.c has its life and the backend's side, device-driver.c the
- * driver's. Nothing else includes this.
+ * driver's, device-hold.c how long one waits for the other. Nothing else includes this.
  */
 
 #include "common/counters.h"
@@ -81,5 +81,6 @@ unsigned int device_start_messages(const Device *device);
  * The driver waits for the backend, but no longer than DEVICE_HOLD_USEC from the first time that
  * this is called; until what it waits for has happened.
  */
+void device_hold_init(Device *device);
 void device_hold_begin(Device *device);
 void device_hold_end(Device *device);

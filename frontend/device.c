@@ -213,6 +213,7 @@ static void session_started(void *userdata, bool resumed)
                 virtio_interrupt_raise(virtio, VIRTIO_INTERRUPT_QUEUE);
                 device_interrupt(device);
         }
+        device_queue_start(device);
         requests_serve(device);
         leave_go_on(device);
 }
@@ -286,55 +287,6 @@ static void backend_called(void *userdata)
                 return;
         virtio_interrupt_raise(&device->mmio->device, VIRTIO_INTERRUPT_QUEUE);
         device_interrupt(device);
-}
-
-/* The guest's memory may be written to by who should not: it has no other protection then. */
-static void holder_warn(Device *device)
-{
-        const int32_t holder = vhost_session_holder(device->session);
-
-        if (holder == 0 || !log_limit_permit(&device->backend_limit, loop_now()))
-                return;
-        if (holder > 0)
-                log_warning(&device->log,
-                            "the backend has not let go of the guest's memory in time: the guest "
-                            "goes on, the device when process %d has ended",
-                            holder);
-        else
-                log_warning(&device->log,
-                            "the backend, whose process is not known here, has not answered in "
-                            "time: it may still have the guest's memory");
-}
-
-/* A guest that waits any longer takes it for a hang: better there is no device than no guest. */
-static void hold_elapsed(void *userdata)
-{
-        Device *device = userdata;
-
-        if (!device->answering) {
-                log_error(&device->log,
-                          "the backend has not answered in time: the guest sees no device");
-                device->answering = true;
-        } else if (device->start_held) {
-                log_error(&device->log, "the backend has not started in time: the guest goes on");
-                device->start_held = false;
-        } else {
-                holder_warn(device);
-                device->hold_over = true;
-        }
-        requests_serve(device);
-}
-
-void device_hold_begin(Device *device)
-{
-        if (!device->hold.is_on)
-                loop_timer_start(&device->hold, DEVICE_HOLD_USEC);
-}
-
-void device_hold_end(Device *device)
-{
-        loop_timer_stop(&device->hold);
-        device->hold_over = false;
 }
 
 void device_memory_changed(Device *device)
@@ -459,7 +411,7 @@ int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device
                 .domid = parts->name->domid,
         };
 
-        loop_timer_init(&device->hold, device->loop, hold_elapsed, device);
+        device_hold_init(device);
         loop_timer_init(&device->quieten, device->loop, quiet_elapsed, device);
         loop_timer_init(&device->start, device->loop, start_due, device);
         r = device_files_set_status(&device->files, "");

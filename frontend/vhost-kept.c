@@ -33,7 +33,7 @@ static uint64_t queues_wanted(const VirtioDevice *device, uint16_t n_queues)
 bool vhost_kept_runs(const VhostKept *kept, const VirtioDevice *device)
 {
         return kept->running == 1 && virtio_is_running(device) &&
-               kept->queues == queues_wanted(device, kept->n_queues);
+               (kept->queues & ~queues_wanted(device, kept->n_queues)) == 0;
 }
 
 /* The former process's, for these queues. */

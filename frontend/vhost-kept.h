@@ -44,7 +44,7 @@ typedef struct VhostKeeper {
         bool is_stored; /* ours: systemd has the connection of this process */
 } VhostKeeper;
 
-/* Whether the rings that the driver wants to run are those that run on the connection. */
+/* Whether the driver wants all rings that run on the connection; it may want more. */
 bool vhost_kept_runs(const VhostKept *kept, const VirtioDevice *device);
 
 /*

@@ -7,13 +7,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "frontend/retry.h"
 #include "frontend/vhost-channel.h"
 #include "frontend/vhost-peer.h"
 #include "frontend/vhost-request.h"
-
-/* Between attempts to connect: backends are started at the same time as we are. */
-#define RETRY_MIN_USEC UINT64_C(5000)
-#define RETRY_MAX_USEC UINT64_C(250000)
 
 /* Between two looks at a configuration space that changes all the time. */
 #define UPDATE_USEC UINT64_C(100000)
@@ -27,8 +24,7 @@ struct VhostSession {
         VhostProgress *progress;
 
         VhostSessionState state;
-        LoopTimer retry;
-        uint64_t retry_usec;
+        Retry connecting; /* backends are started at the same time as we are */
         bool resumed;      /* the rings go on where an earlier backend has stopped */
         bool handing_over; /* to the next process, when the backend is drained */
         VhostHolder holder;
@@ -59,20 +55,6 @@ VhostSessionState vhost_session_state(const VhostSession *session)
 int32_t vhost_session_holder(const VhostSession *session)
 {
         return session->progress->holder;
-}
-
-static void retry_schedule(VhostSession *session)
-{
-        loop_timer_start(&session->retry, session->retry_usec);
-        session->retry_usec *= 2;
-        if (session->retry_usec > RETRY_MAX_USEC)
-                session->retry_usec = RETRY_MAX_USEC;
-}
-
-static void retry_now(VhostSession *session)
-{
-        session->retry_usec = RETRY_MIN_USEC;
-        loop_timer_start(&session->retry, 0);
 }
 
 static void connection_close(VhostSession *session)
@@ -109,7 +91,7 @@ static void holder_gone(void *userdata)
             session->state != VHOST_SESSION_NEGOTIATING && session->state != VHOST_SESSION_DRAINING)
                 return;
         connection_close(session);
-        retry_now(session);
+        retry_now(&session->connecting);
         drain_end(session);
 }
 
@@ -118,7 +100,7 @@ static void session_lost(void *userdata, int error, const char *reason)
         VhostSession *session = userdata;
 
         connection_close(session);
-        retry_schedule(session);
+        retry_later(&session->connecting);
         if (session->state == VHOST_SESSION_STOPPING || session->state == VHOST_SESSION_DRAINING)
                 session_set_state(session, VHOST_SESSION_DRAINING);
         else
@@ -226,7 +208,7 @@ static int connection_open(VhostSession *session)
 /* Another backend than the one that may use the guest's memory; not if that is just ending. */
 static void attempt_refused(VhostSession *session)
 {
-        if (session->holder_told || session->retry_usec < RETRY_MAX_USEC)
+        if (session->holder_told || !retry_is_slow(&session->connecting))
                 return;
         session->holder_told = true;
         session->ops->lost(
@@ -249,7 +231,7 @@ static void connect_attempt(void *userdata)
                 drain_end(session);
         r = connection_open(session);
         if (r < 0) {
-                retry_schedule(session);
+                retry_later(&session->connecting);
                 if (r == -EBUSY)
                         attempt_refused(session);
                 return;
@@ -269,7 +251,6 @@ static void parts_set(VhostSession *session, const VhostSessionParts *parts)
                 .ops = parts->ops,
                 .userdata = parts->userdata,
                 .progress = parts->progress,
-                .retry_usec = RETRY_MIN_USEC,
                 .peer = VHOST_PEER_NONE,
                 .keeper = { .kept = parts->kept, .store = parts->store },
                 .holder = {
@@ -314,7 +295,7 @@ int vhost_session_new(const VhostSessionParts *parts, VhostSession **ret_session
                 return -ENOMEM;
         parts_set(session, parts);
         strcpy(session->address.sun_path, parts->socket);
-        loop_timer_init(&session->retry, session->loop, connect_attempt, session);
+        retry_init(&session->connecting, session->loop, connect_attempt, session);
         loop_timer_init(&session->update, session->loop, update_elapsed, session);
         vhost_holder_adopt(&session->holder);
         *ret_session = session;
@@ -328,14 +309,14 @@ VhostSession *vhost_session_free(VhostSession *session)
         session->keeper.is_stored = false; /* it is the next process's */
         connection_close(session);
         vhost_holder_clear(&session->holder);
-        loop_timer_stop(&session->retry);
+        retry_stop(&session->connecting);
         free(session);
         return NULL;
 }
 
 void vhost_session_open(VhostSession *session)
 {
-        retry_now(session);
+        retry_now(&session->connecting);
 }
 
 void vhost_session_memory_changed(VhostSession *session)
@@ -369,7 +350,7 @@ static void rings_started(void *userdata)
         session->is_adopted = false;
         session_run(session);
         /* Only that is a success: a backend may answer, and refuse to start, for ever. */
-        session->retry_usec = RETRY_MIN_USEC;
+        retry_succeed(&session->connecting);
         session->ops->started(session->userdata, session->resumed);
 }
 
@@ -398,7 +379,7 @@ static void rings_stopped(void *userdata)
 
         connection_close(session);
         session_set_state(session, VHOST_SESSION_DRAINING);
-        retry_now(session);
+        retry_now(&session->connecting);
 }
 
 bool vhost_session_stop(VhostSession *session)
@@ -469,6 +450,7 @@ int vhost_session_queue_next(const VhostSession *session)
 
 void vhost_session_queue_start(VhostSession *session, uint16_t queue)
 {
+        vhost_ring_forget(&session->rings, queue); /* a former process may not have come to that */
         session_set_state(session, VHOST_SESSION_CHANGING);
         vhost_ring_start(&session->rings, queue, ring_changed);
 }

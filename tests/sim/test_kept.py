@@ -12,7 +12,7 @@ import time
 import pytest
 
 from sim.backend import (BACKEND_CONFIG_CHANGE, F_BACKEND_REQ, F_CONFIG, F_MQ, F_REPLY_ACK,
-                         GET_CONFIG, GET_VRING_BASE, HEADER, SET_BACKEND_REQ_FD, VERSION)
+                         GET_CONFIG, GET_VRING_BASE, HEADER, SET_BACKEND_REQ_FD, SET_VRING_ENABLE, VERSION)
 from sim.descriptor_store import DescriptorStore
 from sim.guest import (ACKNOWLEDGE, DRIVER, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK, NEEDS_RESET,
                        QUEUE_RESET, QUEUE_SEL, RING_RESET)
@@ -266,12 +266,28 @@ def test_other_queues(scripted):
     state = bytearray(scripted.state.read_bytes())
     queues = struct.unpack_from("<Q", state, len(state) - KEPT + 16)
     assert queues == (3,)
-    struct.pack_into("<Q", state, len(state) - KEPT + 16, 1)
+    struct.pack_into("<Q", state, len(state) - KEPT + 16, 7)
     scripted.state.write_bytes(state)
     connection = scripted.backend.connection
     assert f"{REFUSES}other queues run" in scripted.frontend().wait_ready().log
     scripted.driver.vcpu.finish(timeout=15)
     scripted.backend.wait_for(lambda: connection.closed, "end of the connection")
+
+
+def test_queue_that_has_not_started(scripted):
+    """The driver has made one ready, and the backend has not been told yet: it is now."""
+    scripted.process.kill()
+    state = bytearray(scripted.state.read_bytes())
+    struct.pack_into("<Q", state, len(state) - KEPT + 16, 1)
+    scripted.state.write_bytes(state)
+    backend, connection = scripted.backend, scripted.backend.connection
+    before = len(connection.messages)
+    assert GOES_ON in again(scripted).log
+    backend.wait_for(lambda: SET_VRING_ENABLE in connection.requests()[before:], "start of a queue")
+    [enabled] = [message.state for message in connection.messages[before:]
+                 if message.request == SET_VRING_ENABLE]
+    assert enabled == (1, 1)
+    assert backend.connection is connection
 
 
 def put_pair(store, name):
