@@ -97,15 +97,17 @@ static int shared_open(const Device *device, const Launch *launch, SharedFronten
 
 /*
  * The guest's lives, or the number is another domain's by now: its servers are not ours, unless it
- * had the number already when we claimed the range.
+ * had the number already when we claimed the range. And then the server was not made for a device
+ * that has joined it.
  */
 static int range_give_back(Device *device, uint16_t server, bool guest_lives)
 {
         SharedMember *member = steal_pointer(device->member);
+        const bool is_made = !member || shared_member_is_first(member);
 
         if (!guest_lives && !device->confirmed)
                 claims_drop(device->services->claims, device->name.domid, device->launch.base,
-                            ~(1U << server));
+                            is_made ? ~(1U << server) : UINT32_MAX);
         if (member)
                 return shared_member_release(member, guest_lives);
         if (!guest_lives)

@@ -41,6 +41,11 @@ SharedMember *shared_member_free(SharedMember *member)
         return NULL;
 }
 
+bool shared_member_is_first(const SharedMember *member)
+{
+        return member->base == member->shared->launch.base;
+}
+
 /* Nodes that make no sense may give one range to two devices. */
 static bool range_is_others(const SharedFrontend *shared, uint64_t base)
 {

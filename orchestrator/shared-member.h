@@ -18,6 +18,9 @@ SharedMember *shared_member_new(SharedFrontend *shared, const DeviceName *name, 
 /* Only the record: the device goes on. */
 SharedMember *shared_member_free(SharedMember *member);
 
+/* Whether the server was made for this device, and not for one that came before it. */
+bool shared_member_is_first(const SharedMember *member);
+
 /*
  * The device is over, and the process does not serve it any more: takes its range from the server,
  * or destroys the server and what else there is if it was the last one. Frees the member.

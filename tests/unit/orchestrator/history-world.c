@@ -169,6 +169,7 @@ int run_state_create(int rundir _unused_, const char *instance, const Launch *la
                 place->folder = ++folders;
         place->record = true;
         place->server = launch->server;
+        place->first = world_device_at(launch->base);
         sscanf(launch->uuid, "%8" SCNx32, &place->record_guest);
         if (!world_find(instance, &guest, &device) || device == SHARED)
                 return 0;
@@ -238,7 +239,7 @@ static void record_read(unsigned int guest, unsigned int device, Launch *ret_lau
 
         *ret_launch = (Launch){
                 .server = place->server,
-                .base = world_base(device),
+                .base = world_base(device == SHARED ? place->first : device),
                 .irq = 33,
                 .device_id = 2,
                 .memory_kib = 262144,

@@ -65,9 +65,10 @@ typedef struct Place {
         bool intent;
         uint32_t intent_guest;
 
-        uint32_t folder;   /* another one each time it is made */
-        UnitPhase status;  /* what a shared frontend says in it, as MemberStatus has it */
-        unsigned int list; /* of a shared one: what it is to serve, a bit each */
+        uint32_t folder;    /* another one each time it is made */
+        UnitPhase status;   /* what a shared frontend says in it, as MemberStatus has it */
+        unsigned int first; /* of a shared one: whose launch file it has */
+        unsigned int list;  /* of a shared one: what it is to serve, a bit each */
 } Place;
 
 typedef struct Server {

@@ -12,6 +12,8 @@
 #include "tests/unit/orchestrator/folder.h"
 #include "tests/unit/orchestrator/shared-fixture.h"
 
+#define OTHER "11111111-7d11-4f6e-9a55-0123456789ab"
+
 static void on_found_shared(void *userdata, const char *instance, const Launch *launch)
 {
         Fixture *fixture = userdata;
@@ -177,8 +179,6 @@ static void test_former_own_process(Fixture *fixture, const void *data G_GNUC_UN
 /* The number is another domain's by now: its devices have nothing to do with what is ending. */
 static void test_another_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
-        static const char other[] = "11111111-7d11-4f6e-9a55-0123456789ab";
-
         devices_come(fixture);
         orchestrator_end(fixture);
         orchestrator_start(fixture);
@@ -190,7 +190,7 @@ static void test_another_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
                 g_autofree char *instance = g_strdup_printf("5-virtio-%u", i);
 
                 g_assert_cmpint(run_state_remove(fixture->services.rundir, instance), ==, 0);
-                device_come(fixture, i, other);
+                device_come(fixture, i, OTHER);
         }
         /* But what they are to share is still in the way, and none of them gets it alone. */
         assert_servers(fixture, "11111100");
@@ -201,9 +201,27 @@ static void test_another_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
         shared_frontends_sweep(fixture->services.shared);
         g_usleep(RESTART_DELAY_MIN_USEC * 3 / 2);
         for (uint32_t i = 0; i < N_DEVICES; i++)
-                device_read(fixture->devices[i], other, "1");
+                device_read(fixture->devices[i], OTHER, "1");
         assert_servers(fixture, "11111150");
         assert_states(fixture, "ccccc");
+}
+
+/* A device has joined a server of that number in the next guest, where it is somebody else's. */
+static void test_another_server(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        for (uint32_t i = 0; i < N_DEVICES - 1; i++)
+                device_come(fixture, i, UUID);
+        orchestrator_pass(fixture);
+        unit_become(shared_unit(), UNIT_UP);
+        orchestrator_pass(fixture);
+        device_come(fixture, N_DEVICES - 1, UUID);
+        assert_servers(fixture, "11111150");
+        device_read(fixture->devices[N_DEVICES - 1], OTHER, "5");
+        orchestrator_pass(fixture);
+        reload_end(fixture, RELOAD_DONE);
+        assert_servers(fixture, "11111140");
+        g_assert_cmpint(device_state(fixture->devices[N_DEVICES - 1]), ==, DEVICE_RELEASED);
+        g_assert_true(fixture->claims.exists[SHARED_SERVER]);
 }
 
 /* There is no room for the record of what they are to share: none of them gets it alone. */
@@ -240,6 +258,7 @@ int main(int argc, char **argv)
         ADD("former-process", test_former_process);
         ADD("former-own-process", test_former_own_process);
         ADD("another-guest", test_another_guest);
+        ADD("another-server", test_another_server);
         ADD("no-record", test_no_record);
         return g_test_run();
 }
