@@ -14,12 +14,13 @@
 #include "orchestrator/control.h"
 #include "orchestrator/device-table.h"
 #include "orchestrator/device.h"
+#include "orchestrator/pass.h"
 #include "orchestrator/run-state.h"
 
 struct Manager {
         DeviceServices services;
         sd_event *event;
-        sd_event_source *pass; /* the queue is not empty */
+        Pass *pass;
         Control *control;
 
         DeviceTable *devices;
@@ -39,11 +40,8 @@ struct Manager {
 static void manager_schedule(void *userdata)
 {
         const Manager *manager = userdata;
-        int r;
 
-        r = sd_event_source_set_enabled(manager->pass, SD_EVENT_ONESHOT);
-        if (r < 0)
-                log_error_errno(NULL, r, "cannot schedule a pass: %m");
+        pass_schedule(manager->pass, store_is_awaited(manager->services.store));
 }
 
 static void manager_enqueue(void *userdata, Device *device, bool read)
@@ -230,11 +228,8 @@ static void manager_report(Manager *manager)
         manager->status = status;
 }
 
-/*
- * Looks at every device in the queue. This comes after all that xenstore has to say: a claim has
- * milliseconds until the guest runs, the rest has seconds.
- */
-static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
+/* Looks at every device in the queue. */
+static void manager_on_pass(void *userdata)
 {
         g_autoptr(GHashTable) queue = NULL;
         g_autoptr(GList) devices = NULL;
@@ -248,7 +243,6 @@ static int manager_on_pass(sd_event_source *source _unused_, void *userdata)
                 manager_reconcile(manager, i->data);
         shared_frontends_reconcile(manager->services.shared);
         manager_report(manager);
-        return 0;
 }
 
 /* What was claimed is unknown. Only with the domain it is certainly over. */
@@ -411,11 +405,7 @@ static int manager_start(Manager *manager)
 {
         int r;
 
-        r = sd_event_add_defer(manager->event, &manager->pass, manager_on_pass, manager);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(manager->pass, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_source_set_priority(manager->pass, SD_EVENT_PRIORITY_IDLE);
+        r = pass_new(manager->event, manager_on_pass, manager, &manager->pass);
         if (r >= 0)
                 r = manager_adopt(manager);
         if (r < 0)
@@ -481,7 +471,7 @@ Manager *manager_free(Manager *manager)
         g_hash_table_unref(manager->queue);
         g_hash_table_unref(manager->unreadable);
         control_free(manager->control);
-        sd_event_source_disable_unref(manager->pass);
+        pass_free(manager->pass);
         device_services_close(&manager->services);
         g_free(manager->status);
         sd_event_unref(manager->event);

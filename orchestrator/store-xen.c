@@ -336,6 +336,11 @@ void store_check_domain(Store *store, uint16_t domid)
         store_push(store, store_task_new(STORE_TASK_DOMAIN, &(DeviceName){ .domid = domid }));
 }
 
+bool store_is_awaited(const Store *store)
+{
+        return store->wire && store->tasks.length > 0;
+}
+
 void store_write_state(Store *store, const DeviceName *name, const char *vm, XenbusState from,
                        XenbusState to)
 {

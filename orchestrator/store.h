@@ -67,6 +67,9 @@ void store_read(Store *store, const DeviceName *name);
 void store_list(Store *store, uint16_t domid);
 void store_check_domain(Store *store, uint16_t domid);
 
+/* Whether there are questions that xenstored, as far as is known, is about to answer. */
+bool store_is_awaited(const Store *store);
+
 /*
  * What is written is for the guest whose node "vm" says vm (NULL: it has none). If the number is
  * another guest's by then, nothing is written, and STORE_CHANGE_DEVICE is told.

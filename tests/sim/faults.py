@@ -28,8 +28,8 @@ HARMLESS = {
         sd_bus_get_n_queued_write sd_bus_message_get_errno sd_bus_message_get_error
         sd_bus_message_unref sd_bus_object_vtable_format sd_bus_slot_unref sd_bus_unref
         sd_event_exit sd_event_get_exit_code sd_event_ref sd_event_source_disable_unref
-        sd_event_source_set_io_fd_own sd_event_source_set_priority sd_event_source_unref
-        sd_event_unref
+        sd_event_source_set_io_fd_own sd_event_source_set_priority sd_event_source_set_time
+        sd_event_source_unref sd_event_unref
         claims_close claims_drop claims_probe grant_table_close hypervisor_call_unbind
         hypervisor_close hypervisor_event_fd hypervisor_kick_unbind hypervisor_n_vcpus
         hypervisor_notify_probe hypervisor_request_take seccomp_release""",

@@ -80,6 +80,12 @@ int sd_event_source_set_enabled(sd_event_source *source, int enabled)
         return 0;
 }
 
+int sd_event_source_set_time(sd_event_source *source, uint64_t usec)
+{
+        source->usec = usec;
+        return 0;
+}
+
 int sd_event_source_set_priority(sd_event_source *source _unused_, int64_t priority _unused_)
 {
         return 0;

@@ -193,6 +193,11 @@ void store_check_domain(Store *store, uint16_t domid)
         task_push(store, (Task){ .kind = TASK_DOMAIN, .name.domid = domid });
 }
 
+bool store_is_awaited(const Store *store)
+{
+        return store->connected && store->n_tasks > 0;
+}
+
 static Place *task_place(const Task *task, Guest **ret_guest, unsigned int *ret_device)
 {
         *ret_guest = &world.guests[task->name.domid - FIRST_DOMID];
