@@ -164,12 +164,6 @@ static void test_error(Fixture *fixture, const void *data G_GNUC_UNUSED)
         check_done(fixture, 0);
 }
 
-static void test_error_of_next_guest(Fixture *fixture, const void *data G_GNUC_UNUSED)
-{
-        look(0, NEXT, "1");
-        check_stale(fixture);
-}
-
 /* A node that is to go may as well not be there. */
 static void test_no_error(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
@@ -205,7 +199,7 @@ int main(int argc, char *argv[])
                 { "/store-task/toolstack-was-faster", &state, test_toolstack_was_faster },
                 { "/store-task/nobody", &state, test_nobody },
                 { "/store-task/error", &error, test_error },
-                { "/store-task/error-of-next-guest", &error, test_error_of_next_guest },
+                { "/store-task/error-of-next-guest", &error, test_next_guest },
                 { "/store-task/no-error", &error, test_no_error },
         };
 
