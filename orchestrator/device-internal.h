@@ -3,7 +3,7 @@
 
 /*
  * What device.c (which observes), device-execute.c (which acts), device-claim.c (which takes ranges
- * and gives them back) and device-frontend.c share, and nobody else sees.
+ * and gives them back), device-frontend.c and device-describe.c share, and nobody else sees.
  */
 
 #include "common/log.h"
@@ -56,6 +56,10 @@ LogContext device_context(const Device *device);
         })
 
 void device_set_state(Device *device, DeviceState state);
+
+/* "claimed" */
+const char *device_state_name(DeviceState state);
+
 /*
  * Says once that the device was seen: after its claim, which would have to wait for the journal
  * otherwise.
