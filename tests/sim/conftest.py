@@ -7,6 +7,7 @@ import os
 import pytest
 
 from sim.backend import ScriptedBackend, StorageDaemon, Virtiofsd
+from sim.descriptor_store import DescriptorStore
 from sim.frontend import Frontend
 from sim.guest import Disk
 from sim.host import Host
@@ -36,7 +37,7 @@ class Machine:
         self.folder = directory / INSTANCE
         self.socket = str(self.folder / "backend.sock0")
         self.xen = Xen(memory_size, n_vcpus)
-        self.store = None  # a DescriptorStore, for all frontends
+        self.store = None  # systemd's of descriptors, if it keeps any
         self.folder.mkdir()
         (self.folder / "frontend").mkdir()
         self.write_launch(LAUNCH.format(memory_kib=memory_size // 1024))
@@ -96,11 +97,18 @@ class Machine:
         """The guest's driver."""
         return Disk(self.xen, vcpu)
 
+    def keep_descriptors(self):
+        """All frontends from now on have what they leave kept for the next one."""
+        self.store = DescriptorStore(str(self.directory / "notify-store"))
+
     def close(self):
         """Ends all, the frontend first, and fails if anything was wrong with any of it."""
         errors = []
         self._parts.sort(key=lambda part: not isinstance(part, Frontend))
-        for end in [part.stop for part in self._parts] + [self.xen.close]:
+        ends = [part.stop for part in self._parts] + [self.xen.close]
+        if self.store:
+            ends.append(self.store.close)
+        for end in ends:
             try:
                 end()
             except AssertionError as error:

@@ -226,6 +226,18 @@ def frontend_dies(run):
     disk.use(between=run.service.crash)
 
 
+def kept(run):
+    """systemd keeps the backend's connection for the next one, and what the kernel is bound to."""
+    machine = run.make_machine()
+    machine.keep_descriptors()
+    machine.xen.has_kernel_paths = machine.xen.keeps_call = True
+    run.backend("--delay=20")
+    run.serve(XEN_VIRTIO_NOTIFY="irqfd")
+    disk = run.disk()
+    disk.use()
+    disk.use(between=run.service.crash)
+
+
 @contextlib.contextmanager
 def looked_after(run, guest, *devices):
     """The orchestrator has a device that has failed alone served again."""
@@ -296,4 +308,4 @@ def queue_reset(run):
 
 
 SCENARIOS = [at_work, backend_dies, handed_over, resized, kernel_paths, granted, seeded,
-             without_folder, frontend_dies, shared, queue_reset]
+             without_folder, frontend_dies, kept, shared, queue_reset]

@@ -33,12 +33,13 @@ HARMLESS = {
         claims_close claims_drop claims_probe grant_table_close hypervisor_call_unbind
         hypervisor_close hypervisor_event_fd hypervisor_kick_unbind hypervisor_n_vcpus
         hypervisor_notify_probe hypervisor_request_take seccomp_release""",
-    "nothing could be done about it": "close closedir munmap",
+    "nothing could be done about it": "close closedir munmap shutdown",
     "it fails for a group that is not there, which test-settings.c tries": "getgrnam_r",
     "it ends the process when there is no memory, as glib does": "sd_bus_path_encode",
     "faults.c calls it": "abort getpid sd_event_source_get_io_fd syscall",
     "it tells people, or systemd, who are on their own without": """
-        fflush fprintf fputs printf puts sd_journal_sendv_with_location sd_notify sd_notifyf""",
+        fflush fprintf fputs printf puts sd_journal_sendv_with_location sd_notify sd_notifyf
+        sd_pid_notify_with_fds""",
     "it finds out a name that is only shown": "realpath",
 }
 # They end the process when there is no memory; what else they do is tested where it is used.

@@ -13,7 +13,6 @@ import pytest
 
 from sim.backend import (BACKEND_CONFIG_CHANGE, F_BACKEND_REQ, F_CONFIG, F_MQ, F_REPLY_ACK,
                          GET_CONFIG, GET_VRING_BASE, HEADER, SET_BACKEND_REQ_FD, SET_VRING_ENABLE, VERSION)
-from sim.descriptor_store import DescriptorStore
 from sim.guest import (ACKNOWLEDGE, DRIVER, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK, NEEDS_RESET,
                        QUEUE_RESET, QUEUE_SEL, RING_RESET)
 from sim.load import Load
@@ -30,10 +29,9 @@ ASKING = 43
 def kept(make_machine):
     """A machine whose frontends are started by a systemd that keeps descriptors."""
     machine = make_machine(memory_size=512 * MIB)
-    machine.store = DescriptorStore(str(machine.directory / "notify-store"))
+    machine.keep_descriptors()
     machine.state = machine.folder / "frontend/state"
-    yield machine
-    machine.store.close()
+    return machine
 
 
 @pytest.fixture

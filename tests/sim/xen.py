@@ -197,7 +197,10 @@ class Xen:
 
     def _receive(self, key):
         if key.fileobj is self._kernel:
-            data, fds, _, _ = socket.recv_fds(self._kernel, BINDING.size, 1)
+            try:
+                data, fds, _, _ = socket.recv_fds(self._kernel, BINDING.size, 1)
+            except BlockingIOError:
+                return
             if data:
                 self._on_binding(fds[0], *BINDING.unpack(data))
             else:
