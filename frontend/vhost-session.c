@@ -24,7 +24,7 @@ struct VhostSession {
         VhostProgress *progress;
 
         VhostSessionState state;
-        Retry connecting; /* backends are started at the same time as we are */
+        Retry connecting;  /* backends are started at the same time as we are */
         bool resumed;      /* the rings go on where an earlier backend has stopped */
         bool handing_over; /* to the next process, when the backend is drained */
         VhostHolder holder;

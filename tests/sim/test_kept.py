@@ -12,7 +12,8 @@ import time
 import pytest
 
 from sim.backend import (BACKEND_CONFIG_CHANGE, F_BACKEND_REQ, F_CONFIG, F_MQ, F_REPLY_ACK,
-                         GET_CONFIG, GET_VRING_BASE, HEADER, SET_BACKEND_REQ_FD, SET_VRING_ENABLE, VERSION)
+                         GET_CONFIG, GET_VRING_BASE, HEADER, SET_BACKEND_REQ_FD, SET_VRING_ENABLE,
+                         VERSION)
 from sim.guest import (ACKNOWLEDGE, DRIVER, DRIVER_KNOWS, DRIVER_OK, FEATURES_OK, NEEDS_RESET,
                        QUEUE_RESET, QUEUE_SEL, RING_RESET)
 from sim.load import Load

@@ -81,6 +81,8 @@ static void test_fits(void)
         g_assert_null(problem(&world));
         world.kept.channel = 0; /* the backend has none: then there may be one or not */
         g_assert_null(problem(&world));
+        world.device.queues[1].ready = 1; /* the backend has not heard of it yet */
+        g_assert_null(problem(&world));
         world_clear(&world);
 }
 
@@ -103,7 +105,7 @@ static void test_misfits(void)
         CHECK_MISFIT(kept.running, 2);
         CHECK_MISFIT(kept.asking, 1);
         CHECK_MISFIT(kept.hearing, 1);
-        CHECK_MISFIT(kept.queues, 1);
+        CHECK_MISFIT(kept.queues, 2);
         CHECK_MISFIT(kept.queues, 7);
         CHECK_MISFIT(kept.queues, UINT64_MAX);
         CHECK_MISFIT(kept.n_queues, 0);
@@ -118,7 +120,6 @@ static void test_misfits(void)
         CHECK_MISFIT(device.status, 0);
         CHECK_MISFIT(device.status, 0xb);
         CHECK_MISFIT(device.status, 0x4f);
-        CHECK_MISFIT(device.queues[1].ready, 1);
         CHECK_MISFIT(device.queues[2].ready, 0);
         for (unsigned int i = 0; i < world.store.n; i++)
                 CHECK_MISFIT(store.found[i].name[0], 'x');
@@ -139,7 +140,7 @@ static void test_random_records(void)
                         ((uint8_t *)&world.kept)[g_test_rand_int_range(0, sizeof(VhostKept))] =
                                 (uint8_t)g_test_rand_int();
                 if (!problem(&world)) {
-                        g_assert_cmpuint(world.kept.queues, ==, good.queues);
+                        g_assert_cmpuint(world.kept.queues & ~good.queues, ==, 0);
                         g_assert_cmpuint(world.kept.connection, ==, good.connection);
                         g_assert_cmpuint(world.kept.n_queues, <=, VIRTIO_QUEUES_MAX);
                 }
