@@ -38,6 +38,7 @@ class DescriptorStore:
         self.path = path
         self.notices = []  # all that it was told, but for descriptors
         self.kept = []  # (name, descriptor)
+        self.is_full = False  # it keeps nothing more, nor throws anything away
         self._changed = threading.Condition()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(path)
@@ -57,7 +58,10 @@ class DescriptorStore:
 
     def _note(self, lines, fds):
         name = next((line[7:] for line in lines if line.startswith("FDNAME=")), None)
-        if "FDSTOREREMOVE=1" in lines:
+        if self.is_full and name:
+            for fd in fds:
+                os.close(fd)
+        elif "FDSTOREREMOVE=1" in lines:
             self.drop(lambda found, _: found == name)
         elif "FDSTORE=1" in lines:
             self.kept += [(name, fd) for fd in fds]

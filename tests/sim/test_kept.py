@@ -181,6 +181,19 @@ def test_terminated(scripted):
     assert not {"connection", "channel"} & set(scripted.store.names)
 
 
+def test_systemd_does_not_do_as_it_is_told(scripted):
+    """A connection ends nevertheless; and what is kept of it is of no use for the next one."""
+    first = scripted.backend.connection
+    scripted.store.is_full = True
+    scripted.driver.reset()
+    scripted.backend.wait_for(lambda: first.closed, "end of the connection")
+    assert "channel" in scripted.store.names
+    scripted.driver.start()
+    scripted.process.kill()
+    assert REFUSES in again(scripted).log
+    scripted.backend.wait_for(lambda: scripted.driver.status & NEEDS_RESET, "broken device")
+
+
 def test_backend_ends_meanwhile(kept):
     """systemd throws away what is hung up; the requests are done by the next backend."""
     kept.path = kept.image(MIB)
