@@ -73,8 +73,11 @@ int claim_intent_list(int rundir, ClaimIntentFound *found, void *userdata)
 
                 if (intent_parse(name, &domid, &base) < 0)
                         continue;
+                /* Of one that cannot be read nobody knows which servers it is not about. */
                 size = readlinkat(rundir, name, uuid, sizeof(uuid) - 1);
-                uuid[size > 0 ? size : 0] = '\0';
+                if (size != sizeof(uuid) - 1)
+                        continue;
+                uuid[size] = '\0';
                 found(userdata, domid, base, uuid);
         }
         return 0;

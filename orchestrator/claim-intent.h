@@ -23,5 +23,8 @@ void claim_intent_end(int rundir, uint16_t domid, uint64_t base);
 /* What to do with a note that was left. */
 typedef void ClaimIntentFound(void *userdata, uint16_t domid, uint64_t base, const char *uuid);
 
-/* Reports each, which may take it away. Returns 0 or a negative errno. */
+/*
+ * Reports each, which may take it away; those that cannot be read are left. Returns 0 or a negative
+ * errno.
+ */
 int claim_intent_list(int rundir, ClaimIntentFound *found, void *userdata) _warn_unused_;

@@ -184,6 +184,7 @@ def test_terminated(scripted):
 def test_systemd_does_not_do_as_it_is_told(scripted):
     """A connection ends nevertheless; and what is kept of it is of no use for the next one."""
     first = scripted.backend.connection
+    scripted.store.settle()
     scripted.store.is_full = True
     scripted.driver.reset()
     scripted.backend.wait_for(lambda: first.closed, "end of the connection")

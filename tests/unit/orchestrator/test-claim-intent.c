@@ -35,6 +35,8 @@ static void test_notes(void)
 
         folder_put(folder, ".claim-5", "");
         folder_put(folder, "5-shared/launch", "");
+        folder_put(folder, ".claim-5-0x2000200", "");
+        g_assert_cmpint(symlinkat("claim", rundir, ".claim-5-0x2000400"), ==, 0);
         assert_notes(rundir, "");
         g_assert_cmpint(claim_intent_begin(rundir, 5, 0x2000000, ONE), ==, 0);
         assert_notes(rundir, "5 0x2000000 " ONE "\n");
