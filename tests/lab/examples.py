@@ -11,7 +11,8 @@ NAME = "guest1"
 GUEST_FILES = "/etc/xen-virtio/guests"
 
 
-def make_guest(dom0, names, script, disks=(), memory=None, vcpus=1, files=None, kernel="lab"):
+def make_guest(dom0, names, script, disks=(), memory=None, vcpus=1, files=None, kernel="lab",
+               devices=False):
     """The guest of these pages' examples, yet to be created, and its guest file."""
     configs = "".join(pages.guests(name)[NAME] for name in names)
     entries = [entry for name in names for entry in pages.entries(name, NAME, "virtio")]
@@ -21,5 +22,5 @@ def make_guest(dom0, names, script, disks=(), memory=None, vcpus=1, files=None, 
         encoding="utf-8")
     dom0.check(f"mkdir -p {GUEST_FILES} && cp /mnt/lab/guest-file {GUEST_FILES}/{NAME}.conf")
     return Guest(dom0, NAME, list(disks), script, memory=memory, vcpus=vcpus, files=files,
-                 kernel=kernel,
+                 kernel=kernel, devices=devices,
                  settings=f"virtio = {entries}\n" + (f"{uuid[0]}\n" if uuid else ""))

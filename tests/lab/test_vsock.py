@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A guest and programs of dom0 talk over sockets: the example of docs/devices/vsock.md."""
 
+import os
 from pathlib import Path
 
 import pytest
 from labkit import program
 from labkit.apt import Apt, File, MissingFile, machine_mirror
+from labkit.domu import MEMORY_MIB
 from labkit.ui import Console, check
 
 from lab import examples
 
 HERE = Path(__file__).resolve().parent
+KERNELS = ("lab", "stock") if os.environ.get("XEN_VIRTIO_LONG") else ("lab",)
 SIZE = 256 << 10
 CID, LISTENS, CONNECTS = 77, 1024, 2000
 # Debian 13 has none, but that of a newer suite runs there.
@@ -60,13 +63,14 @@ def backend(dom0, tmp_path):
     dom0.run("systemctl stop lab-vsock; rm -f /usr/bin/vhost-device-vsock")
 
 
-@pytest.mark.only_kernel("lab")
+@pytest.mark.only_kernel(*KERNELS)
 @pytest.mark.usefixtures("backend")
 def test_streams(dom0):
     stream = program.build(HERE / "stream.c", dom0.lab.share)
     (dom0.lab.share / "talk").write_text(TALK, encoding="utf-8")
     dom0.check(f"head -c {SIZE} /dev/urandom > /tmp/down")
-    guest = examples.make_guest(dom0, ["vsock"], SCRIPT, memory=80,
+    guest = examples.make_guest(dom0, ["vsock"], SCRIPT, kernel=dom0.kernel_kind, devices=True,
+                                memory=MEMORY_MIB[dom0.kernel_kind] + 16,
                                 files={"stream": stream.read_bytes()})
     guest.create()
     folder = f"/run/xen-virtio/{guest.domid()}-virtio-0"
