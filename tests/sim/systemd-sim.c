@@ -215,8 +215,12 @@ static void slice_start(Simulation *simulation, const char *service)
         name = g_strdup_printf("xen-virtio-%.*s" SLICE_SUFFIX, (int)strcspn(instance + 1, "."),
                                instance + 1);
         slice = unit_get(simulation, name);
-        if (strcmp(slice->state, "active") != 0)
-                unit_set_state(slice, "active", NULL, 0, 0);
+        if (strcmp(slice->state, "active") == 0)
+                return;
+        /* It takes the place of a stop that is not over. */
+        slice->timer = sd_event_source_disable_unref(slice->timer);
+        unit_end_job(slice, "canceled");
+        unit_set_state(slice, "active", NULL, 0, 0);
 }
 
 static const char *unit_new_job(Unit *unit)
