@@ -12,6 +12,7 @@
 #include "orchestrator/dropin.h"
 #include "orchestrator/placement.h"
 #include "orchestrator/run-state.h"
+#include "orchestrator/unit-fields.h"
 
 /*
  * What the configuration says of the device, as far as the frontend has to know. Mistakes in it are
@@ -220,6 +221,8 @@ static int files_remove(Device *device)
         const DeviceServices *services = device->services;
         int r;
 
+        unit_fields_remove(services->unitdir, unit_name(device->backend));
+        unit_fields_remove(services->unitdir, unit_name(device->frontend));
         r = dropin_remove(services->unitdir, unit_name(device->backend));
         if (r < 0) {
                 device_log(device, LOG_WARNING, NULL, r, "cannot remove the unit's drop-in: %m");

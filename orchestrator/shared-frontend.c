@@ -12,6 +12,7 @@
 #include "orchestrator/run-state.h"
 #include "orchestrator/shared-internal.h"
 #include "orchestrator/shared-reconcile.h"
+#include "orchestrator/unit-fields.h"
 
 /* It opens its files in the folders of all its devices, also of those that come later. */
 #define DROPIN_TEXT                                                                                \
@@ -124,6 +125,7 @@ int shared_frontend_forget(SharedFrontend *shared)
 
         device_name_shared_slice(shared->domid, slice);
         units_stop_other(services->units, slice);
+        unit_fields_remove(services->unitdir, unit_name(shared->unit));
         r = dropin_remove(services->unitdir, unit_name(shared->unit));
         removed = run_state_remove(services->rundir, shared->instance);
         g_hash_table_remove(shared->all->table, GUINT_TO_POINTER(shared->domid));

@@ -47,17 +47,13 @@ def complaints(host):
 
 
 def is_clean(host):
-    """Whether nothing is there of any device.
-
-    But for one kind of link: systemd means to remove it, by a name that is not its own.
-    """
+    """Whether nothing is there of any device."""
     run = host.systemd.run
-    links = {path.name for path in run.glob("systemd/units/*@*")
-             if not path.name.startswith("log-extra-fields:")}
-    files = [path for folder in ("xen-virtio", "xen-virtio-frontend", "systemd/system",
-                                 "systemd/dynamic-uid") for path in run.glob(f"{folder}/*")]
+    files = [path for folder in ("xen-virtio/*", "xen-virtio-frontend/*", "systemd/system/*",
+                                 "systemd/dynamic-uid/*", "systemd/units/*@*")
+             for path in run.glob(folder)]
     groups = [*host.systemd.group.glob("xen.slice/xen-virtio.slice/*.slice")]
-    return not (host.systemd.units() or links or files or groups)
+    return not (host.systemd.units() or files or groups)
 
 
 def status(pid):
