@@ -85,14 +85,19 @@ void device_frontend_start(Device *device)
         device_fail(device, r, text);
 }
 
-void device_frontend_restart(Device *device)
+void device_frontend_restart(Device *device, bool alone)
 {
-        if (!device->member) {
+        if (device->member) {
+                restart_forget(&device->frontend_restart);
+                shared_frontend_restart(shared_member_frontend(device->member));
+        } else if (alone && unit_phase(device->frontend) == UNIT_UP) {
+                /* systemd keeps the backend's connection then, with which that may end. */
+                restart_forget(&device->frontend_restart);
+                unit_start(device->frontend);
+        } else {
+                /* If the backend ends, too, it is to have let go of the rings before. */
                 device_unit_restart(device->frontend, &device->frontend_restart);
-                return;
         }
-        restart_forget(&device->frontend_restart);
-        shared_frontend_restart(shared_member_frontend(device->member));
 }
 
 uint32_t device_frontend_restarts(const Device *device)

@@ -126,6 +126,6 @@ void device_frontend_adopt(Device *device);
 UnitPhase device_frontend_phase(const Device *device);
 void device_frontend_observe(Device *device);
 void device_frontend_start(Device *device);
-void device_frontend_restart(Device *device);
+void device_frontend_restart(Device *device, bool alone);
 uint32_t device_frontend_restarts(const Device *device);
 const char *device_frontend_instance(const Device *device);

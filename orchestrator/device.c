@@ -416,7 +416,7 @@ int device_restart(Device *device, bool backend, bool frontend)
                 if (backend)
                         device_unit_restart(device->backend, &device->backend_restart);
                 if (frontend)
-                        device_frontend_restart(device);
+                        device_frontend_restart(device, !backend);
                 device_set_state(device, DEVICE_CLAIMED);
         }
         device_enqueue(device, true);

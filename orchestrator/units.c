@@ -153,11 +153,14 @@ static void unit_order(Unit *unit, Order order, const char *method)
 
 void unit_start(Unit *unit)
 {
-        const char *method = unit->status.lingers ? "RestartUnit" : "StartUnit";
+        const UnitPhase phase = unit->status.phase;
+        const bool anew = unit->status.lingers || phase == UNIT_UP;
 
         g_free(unit->status.refusal);
-        unit->status = (UnitStatus){ .phase = unit->status.phase };
-        unit_order(unit, ORDER_START, method);
+        unit->status = (UnitStatus){ .phase = phase };
+        unit_order(unit, ORDER_START, anew ? "RestartUnit" : "StartUnit");
+        if (phase == UNIT_UP && unit->order == ORDER_START)
+                unit->status.phase = UNIT_STARTING;
 }
 
 void unit_stop(Unit *unit)

@@ -39,7 +39,8 @@ UnitPhase unit_phase(const Unit *unit);
 
 /*
  * Orders a start or a stop. The phase changes at once; what comes of it shows later, a refusal as
- * UNIT_DOWN. A unit that has died gets what systemd has kept of it.
+ * UNIT_DOWN. A unit that is up is started anew, and like one that has died gets what systemd has
+ * kept of it.
  */
 void unit_start(Unit *unit);
 void unit_stop(Unit *unit);

@@ -232,13 +232,26 @@ static const char *unit_new_job(Unit *unit)
 
 static void unit_start(Unit *unit)
 {
-        if (strcmp(unit->state, "active") == 0) {
-                unit_set_timer(unit, unit_on_started);
-                return;
+        if (strcmp(unit->state, "active") != 0) {
+                slice_start(unit->simulation, unit->name);
+                unit_set_state(unit, "activating", NULL, 0, 0);
         }
-        slice_start(unit->simulation, unit->name);
-        unit_set_state(unit, "activating", NULL, 0, 0);
         unit_set_timer(unit, unit_on_started);
+}
+
+static int unit_on_restart(sd_event_source *source G_GNUC_UNUSED, uint64_t usec G_GNUC_UNUSED,
+                           void *userdata)
+{
+        unit_start(userdata);
+        return 0;
+}
+
+/* One job, in which the unit is never inactive. */
+static void unit_restart(Unit *unit)
+{
+        if (strcmp(unit->state, "active") == 0)
+                unit_set_state(unit, "deactivating", NULL, 0, 0);
+        unit_set_timer(unit, unit_on_restart);
 }
 
 static void unit_stop(Unit *unit)
@@ -260,7 +273,7 @@ static void unit_stop(Unit *unit)
 static int on_order(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
         const char *member = sd_bus_message_get_member(message);
-        const bool starts = strcmp(member, "StopUnit") != 0;
+        const bool stops = strcmp(member, "StopUnit") == 0;
         Simulation *simulation = userdata;
         const char *name, *mode;
         Unit *unit;
@@ -269,16 +282,17 @@ static int on_order(sd_bus_message *message, void *userdata, sd_bus_error *error
         r = sd_bus_message_read(message, "ss", &name, &mode);
         if (r < 0)
                 return r;
-        if (!starts && !g_hash_table_contains(simulation->units, name) &&
+        if (stops && !g_hash_table_contains(simulation->units, name) &&
             !g_str_has_suffix(name, SERVICE_SUFFIX) && !is_slice(name))
                 return sd_bus_error_set(error, "org.freedesktop.systemd1.NoSuchUnit", "not loaded");
         unit = unit_get(simulation, name);
         r = sd_bus_reply_method_return(message, "o", unit_new_job(unit));
-        /* What lingers is started by nobody but itself. */
-        if (starts && !(unit->lingers && strcmp(member, "StartUnit") == 0))
-                unit_start(unit);
-        else if (!starts)
+        if (stops)
                 unit_stop(unit);
+        else if (strcmp(member, "RestartUnit") == 0)
+                unit_restart(unit);
+        else if (!unit->lingers) /* what does is started by nobody but itself */
+                unit_start(unit);
         return r;
 }
 
@@ -305,7 +319,7 @@ static int on_reload(sd_bus_message *message, void *userdata, sd_bus_error *erro
 static int on_list(sd_bus_message *message, void *userdata, sd_bus_error *error G_GNUC_UNUSED)
 {
         Simulation *simulation = userdata;
-        sd_bus_message *reply;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         GHashTableIter iter;
         Unit *unit;
         int r;
@@ -319,9 +333,7 @@ static int on_list(sd_bus_message *message, void *userdata, sd_bus_error *error 
                 sd_bus_message_append(reply, "(ssssssouso)", unit->name, "", "loaded", unit->state,
                                       sub_state(unit), "", "/unit", 0, "", "/job");
         sd_bus_message_close_container(reply);
-        r = sd_bus_send(NULL, reply, NULL);
-        sd_bus_message_unref(reply);
-        return r;
+        return sd_bus_send(NULL, reply, NULL);
 }
 
 static const sd_bus_vtable vtable[] = {

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sim.host import NEEDS, frontend, serve, wait
+from sim.host import NEEDS, backend, frontend, serve, wait
 from sim.process import cpu_ticks
 from sim.slack import slack
 from sim.test_scale import PER_GUEST, populate
@@ -104,6 +104,25 @@ def test_frontend_that_died_lingers(host):
     host.start()
     wait(lambda: host.systemd.look().starts[name] == 3)
     serve(host, "5-virtio-0")
+
+
+def states_of(host, unit):
+    """Which ones it has had."""
+    return [state for name, state, _ in host.systemd.look().history if name == unit]
+
+
+def test_frontend_alone_is_started_anew(host, build):
+    """In one job, for which systemd keeps what it has of the unit; nobody takes it for an end."""
+    unit, other = frontend("5-virtio-0"), backend("5-virtio-0")
+    starts = host.systemd.look().starts[other]
+    host.ctl(build, "restart", "--frontend", "5-virtio-0")
+    wait(lambda: states_of(host, unit)[-3:] == ["deactivating", "activating", "active"])
+    serve(host, "5-virtio-0")
+    assert host.systemd.starts[other] == starts
+    assert "see journalctl" not in host.log
+    host.ctl(build, "restart", "5-virtio-0")
+    wait(lambda: host.systemd.look().starts[other] == starts + 1)
+    wait(lambda: states_of(host, unit)[-3:] == ["inactive", "activating", "active"])
 
 
 def test_lingering_frontend_of_nobody(host):
