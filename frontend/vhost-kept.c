@@ -95,18 +95,16 @@ void vhost_kept_settle(VhostKept *kept, const VhostProgress *progress, const Vir
 static int sockets_take(VhostKeeper *keeper, Loop *loop, const VhostChannelOps *channel_ops,
                         VhostNegotiation *negotiation, VhostChannel **ret_channel)
 {
-        const int channel = descriptor_store_take(keeper->store, STORE_CHANNEL);
+        _cleanup_fd_ int channel = descriptor_store_take(keeper->store, STORE_CHANNEL);
         const int connection = descriptor_store_take(keeper->store, STORE_CONNECTION);
         int r;
 
         r = vhost_client_new(loop, connection, negotiation->failed, negotiation->userdata,
                              &negotiation->client);
-        if (r < 0 || channel < 0) {
-                _cleanup_fd_ int unused = channel;
-
+        if (r < 0 || channel < 0)
                 return r;
-        }
-        return vhost_channel_adopt(loop, channel_ops, negotiation->userdata, channel, ret_channel);
+        return vhost_channel_adopt(loop, channel_ops, negotiation->userdata, steal_fd(&channel),
+                                   ret_channel);
 }
 
 static void connection_note(VhostKeeper *keeper, VhostClient *client, VhostChannel *channel)
