@@ -110,7 +110,7 @@ int main(int argc, char **argv)
                 { "root", 0, 0, G_OPTION_ARG_FILENAME, &root, "Check: where the configuration lies",
                   "DIR" },
                 { "version", 0, 0, G_OPTION_ARG_NONE, &version, "Show the version and exit", NULL },
-                { NULL },
+                G_OPTION_ENTRY_NULL,
         };
         Ctl ctl = { .color = output_has_colors() };
 

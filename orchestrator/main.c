@@ -19,7 +19,7 @@ static int options_parse(int argc, char **argv)
         const GOptionEntry entries[] = {
                 { "version", 0, G_OPTION_FLAG_NONE, G_OPTION_ARG_NONE, &version,
                   "Show the version and exit", NULL },
-                { NULL },
+                G_OPTION_ENTRY_NULL,
         };
 
         g_option_context_set_summary(
