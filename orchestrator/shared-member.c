@@ -86,7 +86,9 @@ UnitPhase shared_member_phase(const SharedMember *member)
 {
         const SharedFrontend *shared = member->shared;
         const UnitPhase process = unit_phase(shared->unit);
-        const bool is_known = shared->known >= member->wanted;
+        /* A process that starts looks at the list that was written last. */
+        const bool is_known = shared->known >= member->wanted ||
+                              (process == UNIT_STARTING && shared->told >= member->wanted);
 
         if (process == UNIT_UNKNOWN)
                 return UNIT_UNKNOWN;

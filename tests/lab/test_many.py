@@ -228,6 +228,7 @@ def test_guests_one_after_another(dom0, figures):
         if LONG:
             dom0.expect_clean()
     assert len(domids) == GUESTS_IN_A_ROW
+    dom0.wait("! ls -d /run/systemd/units/*:xen-virtio-*@* 2>/dev/null")
     figures(f"node to claimed range, {GUESTS_IN_A_ROW} guests in a row", claim_times(dom0, domids))
     descriptors = dom0.check("ls /proc/$(systemctl show -P MainPID xen-virtiod)/fd | wc -l")
     figures("descriptors of xen-virtiod when all are gone", descriptors.strip())

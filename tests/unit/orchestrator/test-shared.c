@@ -62,6 +62,27 @@ static void test_further(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
 }
 
+/* One that comes while the process starts, which may take long: its backend does not wait for it.
+ */
+static void test_further_while_it_starts(Fixture *fixture, const void *data G_GNUC_UNUSED)
+{
+        g_autofree char *backend =
+                g_strdup_printf("xen-virtio-backend@5-virtio-%u.service", N_DEVICES - 1U);
+
+        for (uint32_t i = 0; i < N_DEVICES - 1; i++)
+                device_come(fixture, i, UUID);
+        orchestrator_pass(fixture);
+        g_assert_cmpint(shared_unit()->phase, ==, UNIT_STARTING);
+        device_come(fixture, N_DEVICES - 1, UUID);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(unit_find(backend)->n_starts, ==, 1);
+        /* Whether it has seen this list, nobody knows. */
+        unit_become(shared_unit(), UNIT_UP);
+        orchestrator_pass(fixture);
+        g_assert_cmpuint(shared_unit()->n_reloads, ==, 1);
+        assert_list(fixture, "6789a");
+}
+
 /* A range is given back when the process has heard that it is over. */
 static void test_go(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
@@ -282,6 +303,7 @@ int main(int argc, char **argv)
         g_test_init(&argc, &argv, NULL);
         ADD("come", test_come, plain);
         ADD("further", test_further, plain);
+        ADD("further-while-it-starts", test_further_while_it_starts, plain);
         ADD("go", test_go, plain);
         ADD("come-while-it-ends", test_come_while_it_ends, plain);
         ADD("crash", test_crash, plain);
