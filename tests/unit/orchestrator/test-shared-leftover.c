@@ -44,6 +44,13 @@ static void take_over(Fixture *fixture)
         units.unknown = false;
 }
 
+/* The nodes are as they were. */
+static void devices_read(Fixture *fixture)
+{
+        for (uint32_t i = 0; i < N_DEVICES; i++)
+                device_read(fixture->devices[i], UUID, "4");
+}
+
 /* The next orchestrator finds all of it under /run, and starts nothing. */
 static void test_adopt(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
@@ -71,8 +78,7 @@ static void test_adopt_crashed(Fixture *fixture, const void *data G_GNUC_UNUSED)
         devices_come(fixture);
         shared_unit()->phase = UNIT_DOWN;
         take_over(fixture);
-        for (uint32_t i = 0; i < N_DEVICES; i++)
-                device_read(fixture->devices[i], UUID, "4");
+        devices_read(fixture);
         orchestrator_pass(fixture);
         g_assert_cmpuint(shared_unit()->n_starts, ==, 2);
         assert_list(fixture, "6789a");
@@ -107,8 +113,7 @@ static void test_adopt_unsettled(Fixture *fixture, const void *data G_GNUC_UNUSE
         devices_come(fixture);
         take_over(fixture);
         device_expect_leftover(fixture->devices[9]);
-        for (uint32_t i = 0; i < N_DEVICES; i++)
-                device_read(fixture->devices[i], UUID, "4");
+        devices_read(fixture);
         unit_become(unit_find("xen-virtio-backend@5-virtio-9.service"), UNIT_DOWN);
         orchestrator_pass(fixture);
         assert_list(fixture, "678a");
@@ -127,8 +132,7 @@ static void test_adopt_unheard(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpint(unlink(path), ==, 0);
         g_assert_cmpint(mkdir(path, 0700), ==, 0);
         take_over(fixture);
-        for (uint32_t i = 0; i < N_DEVICES; i++)
-                device_read(fixture->devices[i], UUID, "4");
+        devices_read(fixture);
         orchestrator_pass(fixture);
         assert_list(fixture, "6789a");
         reload_end(fixture, RELOAD_DONE);

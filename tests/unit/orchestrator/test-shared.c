@@ -62,8 +62,7 @@ static void test_further(Fixture *fixture, const void *data G_GNUC_UNUSED)
         g_assert_cmpuint(shared_unit()->n_starts, ==, 1);
 }
 
-/* One that comes while the process starts, which may take long: its backend does not wait for it.
- */
+/* One that comes while the process starts, which may take long, has its backend at once. */
 static void test_further_while_it_starts(Fixture *fixture, const void *data G_GNUC_UNUSED)
 {
         g_autofree char *backend =
