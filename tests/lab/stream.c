@@ -65,8 +65,11 @@ static int vsock_connect(const char *cid, int port)
                 .svm_cid = (unsigned int)strtoul(cid, NULL, 10),
                 .svm_port = (unsigned int)port,
         };
+        /* Linux' own is 2 s, which is little for an emulated host that is busy. */
+        const struct timeval patience = { .tv_sec = 60 };
         const int s = socket(AF_VSOCK, SOCK_STREAM, 0);
 
+        setsockopt(s, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &patience, sizeof(patience));
         return connect(s, (struct sockaddr *)&address, sizeof(address)) < 0 ? -1 : s;
 }
 
