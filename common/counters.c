@@ -9,7 +9,7 @@
 
 #include "common/device-name.h"
 
-_Static_assert(sizeof(CountersFile) == 8 + (5 + LATENCY_BUCKETS + 2) * 8,
+_Static_assert(sizeof(CountersFile) == 8 + (7 + LATENCY_BUCKETS + 2) * 8,
                "the layout belongs to the version");
 
 static bool file_is_ours(const CountersFile *file)

@@ -15,7 +15,7 @@
 #include "common/macros.h"
 
 #define COUNTERS_FILE    "counters"
-#define COUNTERS_VERSION 2
+#define COUNTERS_VERSION 3
 
 /* Of so many accesses one is timed. */
 #define LATENCY_SAMPLING 64
@@ -29,6 +29,8 @@ typedef struct Counters {
         uint64_t kicks;         /* passed on to the backend; not those that the kernel served */
         uint64_t interrupts;    /* raised by the frontend; not by the kernel (irqfd) */
         uint64_t dropped_lines; /* not logged, because a limit was reached */
+        uint64_t losses;        /* of the backend: that went, or refused what it was told */
+        uint64_t waiting;       /* 1: since the last one a driver that is up waits for the next */
 
         /* From the frontend's look at the access to its answer. What a driver waits for a backend,
          * in the few accesses that have to, is not in it. */

@@ -50,6 +50,7 @@ static bool is_stopping(const Device *device)
 static void driver_reset(Device *device)
 {
         device->start_held = false;
+        device->counters->counters.waiting = 0;
         kernel_notify_stop(&device->kernel_notify);
         /* Who has waited for this backend in vain does not wait again. */
         if (!is_stopping(device))

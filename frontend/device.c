@@ -193,6 +193,7 @@ static void session_started(void *userdata, bool resumed)
         VirtioDevice *virtio = &device->mmio->device;
 
         device->start_held = false;
+        device->counters->counters.waiting = 0;
         device_hold_end(device);
         if (resumed) {
                 if (log_limit_permit(&device->backend_limit, loop_now()))
@@ -258,6 +259,8 @@ static void session_lost(void *userdata, int error, const char *reason)
         if (device->start_held)
                 device_hold_end(device);
         device->start_held = device->selecting = false;
+        device->counters->counters.losses++;
+        device->counters->counters.waiting = virtio_is_running(&device->mmio->device);
         kernel_notify_stop(&device->kernel_notify);
         if (log_limit_permit(&device->backend_limit, loop_now()))
                 log_error_errno(&device->log, error, "lost the backend: %s", reason);

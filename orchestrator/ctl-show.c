@@ -44,6 +44,9 @@ static void print_counters(const DeviceReport *report)
 
         print_line("Restarts", "backend %" PRIu32 ", frontend %" PRIu32, report->backend_restarts,
                    report->frontend_restarts);
+        if (counters->losses > 0)
+                print_line("Backend lost", "%" PRIu64 " time%s", counters->losses,
+                           counters->losses == 1 ? "" : "s");
         print_line("Accesses", "%" PRIu64 ", of which bad %" PRIu64, counters->requests,
                    counters->bad_accesses);
         print_line("Notifications", "%" PRIu64 " kicks, %" PRIu64 " interrupts by the frontend",

@@ -54,11 +54,15 @@ void device_describe(const Device *device, DeviceReport *ret_report)
         };
 }
 
-void device_read_counters(const Device *device, Counters *counters)
+void device_read_counters(const Device *device, DeviceReport *report)
 {
+        Counters *counters = &report->counters;
         _cleanup_fd_ int folder = run_state_open(device->services->rundir, device->instance);
 
         /* A frontend that counts nothing, or nothing that we understand, has counted nothing. */
         if (folder < 0 || counters_read(folder, counters) < 0)
                 *counters = (Counters){ 0 };
+        /* Its processes run, and yet nothing goes on. */
+        if (!report->problem && counters->waiting != 0)
+                report->problem = "the guest's driver waits: the backend was lost";
 }

@@ -30,6 +30,8 @@ const ReportField report_fields[] = {
         FIELD("kicks", 't', counters.kicks),
         FIELD("interrupts", 't', counters.interrupts),
         FIELD("dropped-lines", 't', counters.dropped_lines),
+        FIELD("backend-losses", 't', counters.losses),
+        FIELD("driver-waits", 't', counters.waiting),
 };
 const size_t n_report_fields = ARRAY_SIZE(report_fields);
 

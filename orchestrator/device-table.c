@@ -251,7 +251,7 @@ void device_table_visit(const DeviceTable *table, DeviceVisitor *visit, void *ar
                 if (device_state(device) == DEVICE_RELEASED)
                         continue;
                 device_describe(device, &report);
-                device_read_counters(device, &report.counters);
+                device_read_counters(device, &report);
                 visit(argument, &report);
         }
 }

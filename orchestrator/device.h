@@ -67,10 +67,11 @@ void device_retry(Device *device);
 
 /*
  * How the device is, for people; the texts live as long as the device stays as it is. The counters
- * are left out: device_read_counters() fetches them from the frontend's file, if it has one.
+ * are left out: device_read_counters() fetches them from the frontend's file, if it has one, with
+ * the problem that only they tell of.
  */
 void device_describe(const Device *device, DeviceReport *ret_report);
-void device_read_counters(const Device *device, Counters *counters);
+void device_read_counters(const Device *device, DeviceReport *report);
 
 /*
  * Takes over the node "vm" of the domain that has the number now, by which another guest is known;

@@ -199,6 +199,30 @@ static void examine_memory(GArray *findings, const HostFacts *facts, const Devic
                      mapped / 1024, cost / 1024, facts->memory_kib / 1024);
 }
 
+/* All backends of all guests share it; none of them is told before it maps. */
+static void examine_scratch(GArray *findings, const HostFacts *facts, const DeviceReport *reports,
+                            size_t n_reports)
+{
+        uint64_t mapped = 0;
+
+        if (facts->scratch_kib == 0)
+                return;
+        for (size_t i = 0; i < n_reports; i++)
+                mapped += reports[i].memory_kib;
+        if (mapped > facts->scratch_kib)
+                find(findings, FINDING_WARNING, "memory",
+                     "smaller guests, fewer devices, more memory that is nobody's behind this domain's, "
+                     "or grant_usage=1",
+                     "backends map %" PRIu64
+                     " MiB of guests, but the kernel has addresses for %" PRIu64
+                     " MiB: devices whose driver comes up too late do not work",
+                     mapped / 1024, facts->scratch_kib / 1024);
+        else
+                find(findings, FINDING_OK, "memory", NULL,
+                     "the kernel has addresses for %" PRIu64 " MiB of guests, each backend counted",
+                     facts->scratch_kib / 1024);
+}
+
 static void examine_software(GArray *findings, const HostFacts *facts)
 {
         int version = 0;
@@ -246,6 +270,7 @@ GArray *diagnosis_make(const HostFacts *facts, const DeviceReport *reports, size
         examine_ioreq(findings, facts);
         examine_kernel(findings, facts);
         examine_memory(findings, facts, reports, n_reports);
+        examine_scratch(findings, facts, reports, n_reports);
         examine_software(findings, facts);
         examine_daemon(findings, facts, reports, n_reports);
         return findings;

@@ -5,17 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/macros.h"
+#include "orchestrator/scratch-space.h"
 
 /* More than the configuration of any kernel. */
 #define FILE_LIMIT (1024 * 1024)
 
-/* The text of a file without the white space at its end; NULL if there is none. */
-static char *read_text(int root, const char *path)
+static GString *read_file(int root, const char *path)
 {
         _cleanup_fd_ int fd = openat(root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         GString *text;
@@ -31,7 +32,15 @@ static char *read_text(int root, const char *path)
                 g_string_free(text, TRUE);
                 return NULL;
         }
-        return g_strchomp(g_string_free(text, FALSE));
+        return text;
+}
+
+/* The text of a file without the white space at its end; NULL if there is none. */
+static char *read_text(int root, const char *path)
+{
+        GString *text = read_file(root, path);
+
+        return text ? g_strchomp(g_string_free(text, FALSE)) : NULL;
 }
 
 static char *read_version(int root)
@@ -89,6 +98,36 @@ static uint64_t read_memory(int root)
         return line && sscanf(line, "MemTotal: %15llu kB", &kib) == 1 ? kib : 0;
 }
 
+/* Where this domain's memory begins; 0: unknown, as to who is not root /proc/iomem shows no
+ * address. */
+static uint64_t memory_start(const char *iomem)
+{
+        for (const char *line = iomem; line; line = strchr(line, '\n')) {
+                uint64_t start;
+                int length = 0;
+
+                line += *line == '\n';
+                if (sscanf(line, "%16" SCNx64 "-%*16x : System RAM%n", &start, &length) == 1 &&
+                    length > 0)
+                        return start;
+        }
+        return 0;
+}
+
+static uint64_t read_scratch(int root)
+{
+        g_autofree char *iomem = read_text(root, "proc/iomem");
+        GString *regions = read_file(root, "proc/device-tree/hypervisor/reg");
+        const uint64_t start = memory_start(iomem);
+        uint64_t scratch = 0;
+
+        if (regions && start > 0)
+                scratch = scratch_space_kib((const uint8_t *)regions->str, regions->len, start);
+        if (regions)
+                g_string_free(regions, TRUE);
+        return scratch;
+}
+
 static bool exists(int root, const char *path)
 {
         return faccessat(root, path, F_OK, 0) == 0;
@@ -116,6 +155,7 @@ void host_facts_read(int root, HostFacts *facts)
         facts->capabilities = read_text(root, "proc/xen/capabilities");
         facts->config = read_config(root, facts->kernel_release);
         facts->memory_kib = read_memory(root);
+        facts->scratch_kib = read_scratch(root);
         facts->privcmd_is_free = read_privcmd_is_free(root);
         hotplug = read_text(root, "proc/sys/xen/balloon/hotplug_unpopulated");
         facts->hotplug_unpopulated = g_strcmp0(hotplug, "1") == 0;

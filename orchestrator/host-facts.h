@@ -15,6 +15,7 @@ typedef struct HostFacts {
         char *capabilities;       /* of the domain: "control_d" is dom0's */
         char *config;             /* the kernel's, all of it */
         uint64_t memory_kib;      /* of this domain; 0: unknown */
+        uint64_t scratch_kib;     /* of scratch_space_kib(); 0: unknown */
         bool privcmd_is_free;     /* Linux was told not to restrict it in a driver domain */
         bool hotplug_unpopulated; /* memory is added for mappings, instead of ballooned out */
         bool has_privcmd, has_evtchn, has_gntdev, has_xenbus; /* the devices in /dev/xen */

@@ -24,6 +24,8 @@ static const struct {
         { "interrupts_total", "", "Interrupts that the frontend has raised.", "interrupts" },
         { "suppressed_logs_total", "", "Lines that were not logged, to limit them.",
           "dropped-lines" },
+        { "backend_losses_total", "", "Backends that went, or refused what they were told.",
+          "backend-losses" },
 };
 
 char *metrics_describe(unsigned int n_guests, unsigned int n_devices, unsigned int n_problems)

@@ -222,8 +222,11 @@ static void *bank_map(void *address, size_t length, int protection, int flags, i
                 return MAP_FAILED;
         r = bank_fill_in_sandbox(fd, area, protection, bank, domid);
         if (r < 0) {
-                fprintf(stderr, "libxen-virtio-mmap: cannot map memory of domain %u at %#llx: %s\n",
-                        domid, (unsigned long long)bank->base, strerrordesc_np(-r));
+                fprintf(stderr,
+                        "libxen-virtio-mmap: cannot map memory of domain %u at %#llx: %s%s\n",
+                        domid, (unsigned long long)bank->base, strerrordesc_np(-r),
+                        r == -ENOMEM ? " (xen-virtioctl doctor says how much there is room for)"
+                                     : "");
                 munmap(area, length);
                 errno = -r;
                 return MAP_FAILED;

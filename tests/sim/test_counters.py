@@ -10,8 +10,8 @@ from sim.guest import STATUS
 from sim.shared import Guest
 from sim.slack import has_passed
 
-COUNTERS = struct.Struct("<II5Q22Q")
-VERSION = 2
+COUNTERS = struct.Struct("<II7Q22Q")
+VERSION = 3
 SAMPLING = 64
 WAIT = 5
 
@@ -25,7 +25,7 @@ def counters(machine):
 
 def latencies(machine):
     """How many accesses took up to 1, 2, 4 ... 2^19 microseconds, or more; and their sum."""
-    numbers = COUNTERS.unpack((machine.folder / "frontend/counters").read_bytes())[7:]
+    numbers = COUNTERS.unpack((machine.folder / "frontend/counters").read_bytes())[9:]
     return numbers[:-1], numbers[-1]
 
 
@@ -84,6 +84,31 @@ def test_lines_that_are_not_logged(machine):
         disk.start()
         disk.reset()
     wait_counters(machine, lambda *numbers: numbers[4] > 0)
+
+
+def losses(machine):
+    """How often the backend was lost, and whether the driver waits for one."""
+    numbers = COUNTERS.unpack((machine.folder / "frontend/counters").read_bytes())[2:]
+    return numbers[5:7]
+
+
+def test_a_driver_that_waits_for_a_backend(machine):
+    """Its backend refuses the guest's memory, each time; the next one does not."""
+    options = f"--blk-file={machine.image()}", "--misbehave=set-mem-table:nack"
+    refusing = machine.reference_backend(*options)
+    machine.frontend().wait_ready()
+    assert losses(machine) == (0, 0)
+    disk = machine.disk().start()
+    wait_counters(machine, lambda *_: losses(machine)[0] >= 2 and losses(machine)[1] == 1)
+    disk.reset()
+    wait_counters(machine, lambda *_: losses(machine)[1] == 0)
+    disk.start()
+    wait_counters(machine, lambda *_: losses(machine)[1] == 1)
+    refusing.process.kill()
+    refusing.process.wait()
+    machine.reference_backend(*options[:1])
+    wait_counters(machine, lambda *_: losses(machine)[1] == 0)
+    disk.read_sectors(0, 1)
 
 
 def test_the_next_frontend_goes_on(machine):

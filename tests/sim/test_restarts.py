@@ -9,6 +9,7 @@ import pytest
 from sim.host import NEEDS, backend, frontend, serve, wait
 from sim.process import cpu_ticks
 from sim.slack import slack
+from sim.test_counters import COUNTERS, VERSION
 from sim.test_scale import PER_GUEST, populate
 
 pytestmark = NEEDS
@@ -55,6 +56,20 @@ def test_one_that_flaps(host, record_property):
     record_property("figure", "started again after "
                     + ", ".join(f"{gap:.1f} s" for gap in gaps))
     assert all(gap >= 0.2 * 2 ** number for number, gap in enumerate(gaps))
+
+
+def test_one_that_refuses(host, build):
+    """Its processes run, and yet its guest waits: its frontend says so."""
+    counters = host.folder / "run/xen-virtio/5-virtio-0/frontend/counters"
+
+    def line(losses, waits):
+        counters.write_bytes(COUNTERS.pack(VERSION, COUNTERS.size, *[0] * 5, losses, waits,
+                                           *[0] * 22))
+        return host.ctl(build, "list").splitlines()[1].split(maxsplit=5)
+
+    assert line(7, 1)[4:] == ["ready", "the guest's driver waits: the backend was lost"]
+    assert "Backend lost: 7 times" in host.ctl(build, "show", "5-virtio-0")
+    assert line(7, 0)[4:] == ["ready", "-"]
 
 
 def test_all_flap(host, build, record_property):

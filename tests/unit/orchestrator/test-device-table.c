@@ -54,9 +54,9 @@ void device_describe(const Device *device, DeviceReport *ret_report)
                 (DeviceReport){ .domid = device->name.domid, .server = device->launch.server };
 }
 
-void device_read_counters(const Device *device G_GNUC_UNUSED, Counters *counters)
+void device_read_counters(const Device *device G_GNUC_UNUSED, DeviceReport *report)
 {
-        *counters = (Counters){ 0 };
+        report->counters = (Counters){ 0 };
 }
 
 void device_note_guest(Device *device, const char *vm)

@@ -9,6 +9,7 @@
 
 #include "common/macros.h"
 #include "orchestrator/diagnosis.h"
+#include "orchestrator/scratch-space.h"
 
 #define MIB 1024
 
@@ -225,6 +226,92 @@ static void test_memory(void)
         g_assert_cmpint(worst_of(little, "memory"), ==, FINDING_WARNING);
 }
 
+/* Warned of is what does not fit; where nothing is known of it nothing is said. */
+static void test_scratch(void)
+{
+        const DeviceReport reports[] = { { .memory_kib = 512 * MIB }, { .memory_kib = 512 * MIB } };
+        HostFacts facts = good;
+        g_autoptr(GArray) fits = NULL, full = NULL, unknown = NULL;
+
+        facts.scratch_kib = 1024 * MIB;
+        fits = diagnosis_make(&facts, reports, 2);
+        g_assert_cmpint(worst_of(fits, "memory"), ==, FINDING_OK);
+        facts.scratch_kib--;
+        full = diagnosis_make(&facts, reports, 2);
+        g_assert_cmpint(worst_of(full, "memory"), ==, FINDING_WARNING);
+        facts.scratch_kib = 0;
+        unknown = diagnosis_make(&facts, reports, 2);
+        g_assert_cmpint(worst_of(unknown, "memory"), ==, FINDING_OK);
+        g_assert_cmpuint(fits->len, ==, unknown->len + 1);
+}
+
+/* An address and a size of the device tree. */
+static void add_region(GByteArray *regions, uint64_t address, uint64_t size)
+{
+        const uint64_t cells[] = { GUINT64_TO_BE(address), GUINT64_TO_BE(size) };
+
+        g_byte_array_append(regions, (const uint8_t *)cells, sizeof(cells));
+}
+
+/* As Xen has told a dom0 of 1 GiB, at 3 GiB, of a machine with 4 GiB at 1 GiB. */
+static GByteArray *regions_of_a_machine(void)
+{
+        GByteArray *regions = g_byte_array_new();
+
+        add_region(regions, 0x40200000, 0x4000000);
+        add_region(regions, 0x40400000, 0x7fa00000);
+        add_region(regions, 0x100000000, 0x3fe00000);
+        return regions;
+}
+
+static void test_scratch_space(void)
+{
+        g_autoptr(GByteArray) regions = regions_of_a_machine();
+
+        /* Of the first region nothing, of the second one 14 sections, of the third one 7. */
+        g_assert_cmpuint(scratch_space_kib(regions->data, regions->len, 0xc0000000), ==,
+                         7 * 128 * MIB);
+        g_assert_cmpuint(scratch_space_kib(regions->data, regions->len, 0xfff00000), ==,
+                         7 * 128 * MIB);
+        g_assert_cmpuint(scratch_space_kib(regions->data, regions->len, 0x40000000), ==,
+                         (14 + 7) * 128 * MIB);
+        g_assert_cmpuint(scratch_space_kib(regions->data, 31, 0x40000000), ==, 0);
+        g_assert_cmpuint(scratch_space_kib(regions->data, 0, 0x40000000), ==, 0);
+        g_assert_cmpuint(scratch_space_kib(regions->data, regions->len, UINT64_MAX), ==, 0);
+        add_region(regions, UINT64_MAX - 1, UINT64_MAX);
+        g_assert_cmpuint(scratch_space_kib(regions->data, regions->len, 0xc0000000), ==,
+                         7 * 128 * MIB);
+}
+
+/* What /proc/iomem says, to root or not. */
+static uint64_t read_scratch(const char *iomem)
+{
+        g_autofree char *folder = g_dir_make_tmp("test-diagnosis-XXXXXX", NULL), *path = NULL;
+        _cleanup_(host_facts_clear) HostFacts facts = { .kernel_release = g_strdup("6.12.9") };
+        _cleanup_fd_ int root = open(folder, O_RDONLY | O_DIRECTORY);
+        g_autoptr(GByteArray) regions = regions_of_a_machine();
+
+        write_file(folder, "proc/iomem", iomem);
+        write_file(folder, "proc/device-tree/hypervisor/reg", "");
+        path = g_build_filename(folder, "proc/device-tree/hypervisor/reg", NULL);
+        g_assert_true(
+                g_file_set_contents(path, (const char *)regions->data, (gssize)regions->len, NULL));
+        host_facts_read(root, &facts);
+        remove_all(folder);
+        return facts.scratch_kib;
+}
+
+static void test_scratch_files(void)
+{
+        g_assert_cmpuint(read_scratch("09000000-09000fff : pl011\n"
+                                      "c0000000-ffffffff : System RAM\n"
+                                      "  c0210000-c0ffffff : Kernel code\n"),
+                         ==, 7 * 128 * MIB);
+        g_assert_cmpuint(read_scratch("00000000-00000000 : System RAM\n"), ==, 0);
+        g_assert_cmpuint(read_scratch("09000000-09000fff : pl011\n"), ==, 0);
+        g_assert_cmpuint(read_scratch(""), ==, 0);
+}
+
 static void test_problems(void)
 {
         const DeviceReport reports[] = { { .problem = "" }, { .problem = "gone" }, { 0 } };
@@ -322,6 +409,9 @@ int main(int argc, char **argv)
         g_test_add_func("/diagnosis/interrupts", test_interrupts);
         g_test_add_func("/diagnosis/cost", test_cost);
         g_test_add_func("/diagnosis/memory", test_memory);
+        g_test_add_func("/diagnosis/scratch", test_scratch);
+        g_test_add_func("/diagnosis/scratch-space", test_scratch_space);
+        g_test_add_func("/diagnosis/scratch-files", test_scratch_files);
         g_test_add_func("/diagnosis/problems", test_problems);
         g_test_add_func("/diagnosis/files", test_files);
         g_test_add_func("/diagnosis/no-files", test_no_files);

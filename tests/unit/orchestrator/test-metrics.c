@@ -67,7 +67,7 @@ static void test_families(void)
                         g_assert_true(g_str_has_prefix(lines[i], family));
                 }
         }
-        g_assert_cmpuint(g_hash_table_size(seen), ==, 10);
+        g_assert_cmpuint(g_hash_table_size(seen), ==, 11);
         g_assert_true(g_str_has_suffix(text, "\n"));
 }
 
