@@ -290,25 +290,3 @@ def test_private_type(machine):
     for queue in range(8):
         driver.submit(bytes([queue]) * 100, queue)
         driver.drain(queue)
-
-
-def test_firmware_before_linux(machine):
-    """A firmware's driver: one queue of the smallest use, polled, and left without a word."""
-    image = machine.image()
-    machine.reference_backend(f"--blk-file={image}", "--queues=4")
-    machine.frontend().wait_ready()
-    firmware = machine.disk()
-    firmware.negotiate(VERSION_1)
-    ring = firmware.add_ring(0, 16)
-    machine.xen.memory.write(ring.available, struct.pack("<H", 1))  # no interrupts, please
-    firmware.add_status(4)
-    for sector in range(8):
-        request = firmware.submit(0, sector, 512)
-        firmware.notify()
-        machine.xen.wait_for(lambda: ring.is_used, "a used buffer")
-        assert ring.take()[0] == request.head
-        assert firmware.result(request) == (0, image.read_bytes()[512 * sector:][:512])
-    assert machine.xen.interrupts == 0
-    linux = machine.disk().start(4)  # which resets it first
-    for queue in range(4):
-        assert linux.read_sectors(queue, 1, queue) == image.read_bytes()[512 * queue:][:512]
