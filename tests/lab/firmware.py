@@ -22,9 +22,11 @@ UART_BASE, UART_SIZE = 0x22000000, 0x1000  # GUEST_PL011_BASE of Xen's public/ar
 UART_NODE = f"serial@{UART_BASE:x}"
 
 
-def make_image(u_boot, commands, folder):
-    """What xl takes for a kernel: U-Boot, which runs these commands at once."""
-    (folder / "environment").write_bytes(_environment(bootdelay="-2", bootcmd="; ".join(commands)))
+def make_image(u_boot, folder, commands=()):
+    """What xl takes for a kernel: U-Boot, which runs these commands. Without any it does what it
+    was built to do: it looks for something to boot."""
+    variables = {"bootdelay": "-2", "bootcmd": "; ".join(commands)}
+    (folder / "environment").write_bytes(_environment(variables) if commands else b"")
     (folder / "u-boot.bin").write_bytes(u_boot)
     objects = folder / "firmware.o"
     image = folder / "firmware.bin"
@@ -33,7 +35,7 @@ def make_image(u_boot, commands, folder):
     return image.read_bytes()
 
 
-def _environment(**variables):
+def _environment(variables):
     """What U-Boot finds in its flash, but for the zeros at its end: these variables, no others."""
     texts = b"".join(f"{name}={value}\0".encode() for name, value in variables.items()) + b"\0"
     return struct.pack("<I", zlib.crc32(texts.ljust(ENVIRONMENT_SIZE - 4, b"\0"))) + texts
