@@ -23,7 +23,7 @@ GUESTS = "/etc/xen-virtio/guests"
 CHIP = "/sys/devices/platform/gpio-sim.0/gpiochip0"
 CHIP_ADDRESS, REGISTER, WRITTEN = "0x50", "0x10", "0x5a"
 
-# What the guest does with each device, by its driver of Linux; the last device has none.
+# What the guest does with each device, by its driver of Linux; of the last one by a program.
 WORK = {
     "rng": """\
 echo virtio_rng.0 > /sys/class/misc/hw_random/rng_current || fail "no virtio_rng"
@@ -66,7 +66,12 @@ echo "guest: scsi"
 grep -q VirtIO /proc/asound/cards && [ -c /dev/snd/pcmC0D0p ] || fail "sound"
 echo "guest: sound"
 """,
-    "other": "",
+    "other": """\
+device=$(dirname $(readlink -f $(grep -l 0x003f /sys/bus/virtio/devices/*/device)))
+platform=$(basename $(dirname $device))
+echo $platform > /sys/bus/platform/drivers/virtio-mmio/unbind || fail unbind
+/driver 0x${platform%%.*} $grants || fail "driver"
+""",
 }
 BEGIN = """\
 fail() { echo "guest: FAILED $*"; poweroff -f; }
@@ -85,7 +90,7 @@ echo "guest: done"
 
 # Chips are for kernels with i2c-stub and gpio-sim, guests' grants for those with XEN_VIRTIO. The
 # other devices work with Debian's kernel, too, which has drivers of them.
-LAB_ALONE = ("i2c", "gpio", "other")
+LAB_ALONE = ("i2c", "gpio")
 KERNELS = ("lab", "stock") if os.environ.get("XEN_VIRTIO_LONG") else ("lab",)
 pytestmark = pytest.mark.only_kernel("lab")
 
@@ -186,10 +191,11 @@ def devices_work(dom0, grants, disks, names, tmp_path):
     guest_file(dom0, NAME, *names)
     entries = [entry.replace("grant_usage=0", f"grant_usage={grants}")
                for page in names for entry in pages.entries(page, NAME, "virtio")]
-    devices = program.build(HERE / "devices.c", tmp_path)
-    guest = Guest(dom0, NAME, disks, BEGIN + "".join(WORK[name] for name in names) + END,
-                  kernel=dom0.kernel_kind, files={"devices": devices.read_bytes()}, devices=True,
-                  settings=f"virtio = {entries}\nmax_grant_frames = 128")
+    script = f"grants={'grants' if grants else ''}\n" + "".join(WORK[name] for name in names)
+    files = {name: program.build(HERE / f"{name}.c", tmp_path).read_bytes()
+             for name in ("devices", "driver")}
+    guest = Guest(dom0, NAME, disks, BEGIN + script + END, kernel=dom0.kernel_kind, files=files,
+                  devices=True, settings=f"virtio = {entries}\nmax_grant_frames = 128")
     dom0.check(f"touch /srv/guests/{NAME}-scsi.img")
     guest.create()
     if "gpio" in names:
@@ -206,6 +212,8 @@ def devices_work(dom0, grants, disks, names, tmp_path):
     assert f"guest: ids {ids}" in said
     if "i2c" in names:
         chip_was_written(dom0)
+    if "other" in names:
+        assert f"guest: sent through {3 if grants else 8} queues" in said
     guest.wait_gone()
     return guest
 
@@ -214,8 +222,7 @@ def devices_work(dom0, grants, disks, names, tmp_path):
 def test_devices_at_work(dom0, configured, figures, tmp_path):
     disk = make_disk(dom0, NAME)
     assert [disk.entry(0)] == pages.entries("disk", NAME, "disk")
-    names = [page for page in VIRTIO if page != "other" and
-             (dom0.kernel_kind == "lab" or page not in LAB_ALONE)]
+    names = [page for page in VIRTIO if dom0.kernel_kind == "lab" or page not in LAB_ALONE]
     guest = devices_work(dom0, 0, [disk], names, tmp_path)
     for page, msec in ready_times(dom0, guest.created, names).items():
         figures(f"{page}: claim to backend's answer", f"{msec:.0f} ms")
