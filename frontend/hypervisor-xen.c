@@ -310,6 +310,17 @@ int hypervisor_interrupt(Hypervisor *hypervisor, uint32_t irq)
         return privcmd_dm_op(hypervisor->privcmd, hypervisor->domid, &raise, sizeof(raise));
 }
 
+int hypervisor_page_map(Hypervisor *hypervisor, uint64_t address, void **ret_page)
+{
+        return privcmd_map_page(hypervisor->privcmd, hypervisor->domid, address / GUEST_PAGE_SIZE,
+                                ret_page);
+}
+
+void hypervisor_page_unmap(Hypervisor *hypervisor _unused_, void *page)
+{
+        munmap(page, GUEST_PAGE_SIZE);
+}
+
 void hypervisor_notify_probe(Hypervisor *hypervisor, NotifyProbe *ret_probe)
 {
         struct utsname name;

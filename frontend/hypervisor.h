@@ -97,6 +97,14 @@ int hypervisor_request_complete(Hypervisor *hypervisor, unsigned int vcpu,
 int hypervisor_interrupt(Hypervisor *hypervisor, uint32_t irq) _warn_unused_;
 
 /*
+ * Maps a page of the guest's RAM, at a guest-physical address that is a whole number of pages, for
+ * reading and writing; to be unmapped as soon as it can be, since meanwhile it cannot become
+ * another guest's. Returns 0; -EFAULT if the guest has no memory there; or another negative errno.
+ */
+int hypervisor_page_map(Hypervisor *hypervisor, uint64_t address, void **ret_page) _warn_unused_;
+void hypervisor_page_unmap(Hypervisor *hypervisor, void *page);
+
+/*
  * The kernel's own paths for notifications. Where the kernel has none, the probe says so and
  * binding fails; nothing else depends on them. They are for one process: whoever binds has to
  * unbind, or close the hypervisor.

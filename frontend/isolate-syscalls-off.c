@@ -4,7 +4,7 @@
 
 #include "frontend/isolate.h"
 
-int isolate_syscalls(void)
+int isolate_syscalls(bool maps_memory _unused_)
 {
         return 0;
 }

@@ -10,16 +10,16 @@
 #include <sys/socket.h>
 
 /* include/uapi/xen/privcmd.h and evtchn.h of Linux. */
+#define IOCTL_PRIVCMD_MAP_BATCH 0x00205004U
 #define IOCTL_PRIVCMD_DM_OP     0x00105005U
 #define IOCTL_PRIVCMD_IRQFD     0x40185008U
 #define IOCTL_PRIVCMD_IOEVENTFD 0x40305009U
 #define IOCTL_EVTCHN_NOTIFY     0x00044504U
 
 static const uint32_t allowed_ioctls[] = {
-        IOCTL_PRIVCMD_DM_OP,
-        IOCTL_PRIVCMD_IRQFD,
-        IOCTL_PRIVCMD_IOEVENTFD,
-        IOCTL_EVTCHN_NOTIFY,
+        IOCTL_PRIVCMD_DM_OP, IOCTL_PRIVCMD_IRQFD,     IOCTL_PRIVCMD_IOEVENTFD,
+        IOCTL_EVTCHN_NOTIFY, IOCTL_PRIVCMD_MAP_BATCH, /* the last: only of who maps the guest's
+                                                         memory */
 };
 
 /* Whatever their arguments. */
@@ -74,13 +74,14 @@ static void filter_release(scmp_filter_ctx *filter)
                 seccomp_release(*filter);
 }
 
-static int rules_add(scmp_filter_ctx filter)
+static int rules_add(scmp_filter_ctx filter, bool maps_memory)
 {
+        const size_t n_ioctls = ARRAY_SIZE(allowed_ioctls) - (maps_memory ? 0 : 1);
         int r = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(allowed) && r == 0; i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-        for (size_t i = 0; i < ARRAY_SIZE(allowed_ioctls) && r == 0; i++)
+        for (size_t i = 0; i < n_ioctls && r == 0; i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
                                      SCMP_A1_32(SCMP_CMP_EQ, allowed_ioctls[i]));
         if (r == 0)
@@ -110,14 +111,14 @@ static int rules_add(scmp_filter_ctx filter)
         return r;
 }
 
-int isolate_syscalls(void)
+int isolate_syscalls(bool maps_memory)
 {
         _cleanup_(filter_release) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
         int r;
 
         if (!filter)
                 return -ENOMEM;
-        r = rules_add(filter);
+        r = rules_add(filter, maps_memory);
         if (r < 0)
                 return r;
         return seccomp_load(filter);

@@ -19,9 +19,9 @@ int isolate_user(void) _warn_unused_;
 
 /*
  * Allows, from now on, only the system calls that serving a device takes; any other one kills the
- * process.
+ * process. To map the guest's memory is among them if it says so.
  *
  * Should: be the last step before the guest's first byte is read.
  * Mustn't: be followed by the opening of any file.
  */
-int isolate_syscalls(void) _warn_unused_;
+int isolate_syscalls(bool maps_memory) _warn_unused_;

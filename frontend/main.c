@@ -245,6 +245,13 @@ static int devices_add(Job *job, Frontend *frontend)
         return 0;
 }
 
+/* A network card's control queue may have to be served here; of several devices it may come later.
+ */
+static bool maps_memory(const Job *job)
+{
+        return job->is_shared || job->launch.config.net_queue_pairs > 1;
+}
+
 /* Everything that takes a right that is given up here has been done before. */
 static int privileges_drop(const Job *job, Frontend *frontend)
 {
@@ -258,7 +265,7 @@ static int privileges_drop(const Job *job, Frontend *frontend)
                 log_full(LOG_DEBUG, &job->log, NULL, 0, "took over IOREQ server %u",
                          job->launch.server);
         if (r >= 0)
-                r = isolate_syscalls();
+                r = isolate_syscalls(maps_memory(job));
         if (r < 0)
                 log_error_errno(&job->log, r, "cannot give up privileges: %m");
         return r;

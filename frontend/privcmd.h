@@ -24,6 +24,11 @@ int privcmd_map_frame(int privcmd, uint16_t domid, uint32_t resource, uint32_t i
                       void **ret_page) _warn_unused_;
 
 /*
+ * Maps a frame of the domain's own memory likewise. Also fails with -EFAULT, if there is none.
+ */
+int privcmd_map_page(int privcmd, uint16_t domid, uint64_t frame, void **ret_page) _warn_unused_;
+
+/*
  * A device model operation on the domain: a struct xen_dm_op of size bytes, which may be answered
  * in place. Also fails with what Xen says.
  */

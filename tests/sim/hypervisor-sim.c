@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "common/parse.h"
 
@@ -274,6 +275,34 @@ int hypervisor_interrupt(Hypervisor *hypervisor, uint32_t irq)
         hypervisor->slots[LAST_SLOT].pad++;
         number_send(hypervisor->irq, irq);
         return 0;
+}
+
+/* Where an Arm guest's banks are: tests/sim/memory.py. */
+int hypervisor_page_map(Hypervisor *hypervisor, uint64_t address, void **ret_page)
+{
+        const unsigned int bank = address >= GUEST_BANK1_BASE;
+        const uint64_t offset = address - (bank ? GUEST_BANK1_BASE : GUEST_BANK0_BASE);
+        struct stat status;
+        void *page;
+
+        if (!restricted)
+                broken("guest memory is mapped before the restriction");
+        if (offset % PAGE_SIZE != 0)
+                broken("a page that begins at %#llx", (unsigned long long)address);
+        if (hypervisor->ram[bank] < 0 || fstat(hypervisor->ram[bank], &status) < 0 ||
+            offset >= (uint64_t)status.st_size)
+                return -EFAULT;
+        page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, hypervisor->ram[bank],
+                    (off_t)offset);
+        if (page == MAP_FAILED)
+                return -errno;
+        *ret_page = page;
+        return 0;
+}
+
+void hypervisor_page_unmap(Hypervisor *hypervisor _unused_, void *page)
+{
+        munmap(page, PAGE_SIZE);
 }
 
 void hypervisor_notify_probe(Hypervisor *hypervisor, NotifyProbe *ret_probe)

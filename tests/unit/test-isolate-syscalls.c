@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -14,16 +15,21 @@
 #include "frontend/isolate.h"
 
 /* Runs attempt() in an isolated process. Returns how that ended, as waitpid() says it. */
-static int isolated_run(int (*attempt)(void))
+static int run(int (*attempt)(void), bool maps_memory)
 {
         pid_t pid = fork();
         int status;
 
         g_assert_cmpint(pid, >=, 0);
         if (pid == 0)
-                _exit(isolate_syscalls() < 0 ? 99 : attempt());
+                _exit(isolate_syscalls(maps_memory) < 0 ? 99 : attempt());
         g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
         return status;
+}
+
+static int isolated_run(int (*attempt)(void))
+{
+        return run(attempt, /* maps_memory= */ false);
 }
 
 static int nothing(void)
@@ -63,6 +69,21 @@ static int process_watch(void)
         return pidfd_open(getpid(), 0) < 0;
 }
 
+/* IOCTL_PRIVCMD_MMAPBATCH_V2 of privcmd, on what is none. */
+static int memory_map(void)
+{
+        return ioctl(STDERR_FILENO, 0x00205004, NULL) >= 0 || errno == EPERM;
+}
+
+/* A frontend that serves a network card's control queue, and no other one. */
+static void test_memory(void)
+{
+        const int status = isolated_run(memory_map);
+
+        g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+        g_assert_cmpint(run(memory_map, /* maps_memory= */ true), ==, 0);
+}
+
 static void test_kills(void)
 {
         int (*const attempts[])(void) = { file_open, process_name_set, timer_make };
@@ -85,6 +106,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/isolate-syscalls/kills", test_kills);
+        g_test_add_func("/isolate-syscalls/memory", test_memory);
         g_test_add_func("/isolate-syscalls/journal-under-memory-pressure",
                         test_journal_under_memory_pressure);
         return g_test_run();
