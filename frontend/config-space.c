@@ -5,19 +5,18 @@
 #include <endian.h>
 #include <string.h>
 
+#include "frontend/net-control.h"
+
 #define BIT(n) (UINT64_C(1) << (n))
 
 /* Section 5.1.3, and where their fields are: section 5.1.4. */
-#define NET_F_MAC           5
-#define NET_F_STATUS        16
-#define NET_F_CTRL_VQ       17
-#define NET_F_MQ            22
-#define NET_MAC             0
-#define NET_STATUS          6
-#define NET_QUEUE_PAIRS     8
-#define NET_MTU             10
-#define NET_STATUS_LINK_UP  UINT16_C(1)
-#define NET_QUEUES_PER_PAIR 2U
+#define NET_F_MAC          5
+#define NET_F_STATUS       16
+#define NET_MAC            0
+#define NET_STATUS         6
+#define NET_QUEUE_PAIRS    8
+#define NET_MTU            10
+#define NET_STATUS_LINK_UP UINT16_C(1)
 
 /* CTRL_VQ and what takes it (section 5.1.3.1): offloads, RX, VLAN, RX_EXTRA, ANNOUNCE, MQ, MAC. */
 #define NET_CONTROL (BIT(2) | BIT(17) | BIT(18) | BIT(19) | BIT(20) | BIT(21) | BIT(22) | BIT(23))
@@ -85,24 +84,25 @@ static void net_make(Space *space, const LaunchConfig *launch)
                 u16_set(space, NET_STATUS, NET_STATUS_LINK_UP);
                 offer->features |= BIT(NET_F_STATUS);
         }
-        if (launch->net_queue_pairs > 0)
+        if (offer->control_queue > 0)
+                u16_set(space, NET_QUEUE_PAIRS, offer->control_queue / NET_QUEUES_PER_PAIR);
+        else if (launch->net_queue_pairs > 0)
                 u16_set(space, NET_QUEUE_PAIRS, launch->net_queue_pairs);
         if (launch->net_mtu > 0)
                 u16_set(space, NET_MTU, launch->net_mtu);
 }
 
 /*
- * Looks for the control queue where the driver does: behind all pairs. Returns whether it is there;
- * if not, there is one pair.
+ * Looks for a backend's control queue where the driver does: behind all pairs. Returns whether it
+ * is there; if not, there is one pair.
  */
-static bool net_find_control(const Space *space, const LaunchConfig *launch, uint32_t *ret_pairs)
+static bool net_find_control(const Space *space, uint32_t *ret_pairs)
 {
         const VhostOffer *offer = space->offer;
         uint32_t pairs = 1;
 
         *ret_pairs = pairs;
-        if (!(offer->features & BIT(NET_F_CTRL_VQ)) ||
-            (!space->backends && launch->net_queue_pairs == 0))
+        if (!(offer->features & BIT(NET_F_CTRL_VQ)) || !space->backends)
                 return false;
         if (offer->features & BIT(NET_F_MQ))
                 pairs = u16_get(offer, NET_QUEUE_PAIRS);
@@ -113,12 +113,18 @@ static bool net_find_control(const Space *space, const LaunchConfig *launch, uin
 }
 
 /* The queues that the driver can use, and the features that go with them. */
-static void net_limit(const Space *space, const LaunchConfig *launch)
+static void net_limit(const Space *space)
 {
         VhostOffer *offer = space->offer;
         uint32_t pairs, n_queues;
-        const bool control = net_find_control(space, launch, &pairs);
+        bool control;
 
+        if (offer->control_queue > 0) {
+                offer->features &= ~(NET_CONTROL | BIT(VIRTIO_F_RING_PACKED));
+                offer->features |= BIT(NET_F_CTRL_VQ) | BIT(NET_F_MQ);
+                return;
+        }
+        control = net_find_control(space, &pairs);
         if (!control)
                 offer->features &= ~NET_CONTROL;
         n_queues = pairs * NET_QUEUES_PER_PAIR + (control ? 1 : 0);
@@ -181,7 +187,7 @@ void config_space_complete(const DeviceType *type, const LaunchConfig *launch, V
                         offer->features &= ~BIT(field->feature);
         }
         if (type->id == VIRTIO_ID_NET)
-                net_limit(&space, launch);
+                net_limit(&space);
 }
 
 bool config_space_disconnect(const DeviceType *type, VhostOffer *offer)

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "frontend/net-control.h"
+
 static unsigned int queues_ready(const VirtioDevice *device)
 {
         unsigned int n = 0;
@@ -61,6 +63,13 @@ static void driver_reset(Device *device)
 
 static void driver_notified(Device *device, uint16_t queue)
 {
+        const VirtioDevice *virtio = &device->mmio->device;
+
+        if (queue >= net_control_backend_queues(virtio)) {
+                if (queue == net_control_queue(virtio))
+                        device_control_serve(device);
+                return;
+        }
         /* While the backend is away the kick is lost; each ring is kicked once when it starts. */
         if (device->leaving || vhost_session_state(device->session) != VHOST_SESSION_RUNNING)
                 return;
@@ -232,6 +241,8 @@ int device_serve(Device *device)
         if ((virtio->status & VIRTIO_STATUS_DRIVER_OK) && virtio_interrupt_causes(virtio) != 0)
                 device_interrupt(device);
         vhost_session_open(device->session);
+        /* A command may have been begun, once it is known with which connection to go on. */
+        loop_timer_start(&device->control, 0);
         if (!device->answering)
                 device_hold_begin(device);
         return 0;

@@ -3,7 +3,8 @@
 
 /*
  * The inside of a device: device.c has its life and the backend's side, device-driver.c the
- * driver's, device-hold.c how long one waits for the other. Nothing else includes this.
+ * driver's, device-hold.c how long one waits for the other, device-control.c a network card's
+ * control queue. Nothing else includes this.
  */
 
 #include "common/counters.h"
@@ -39,7 +40,8 @@ struct Device {
         VhostSession *session;
         VhostOffer offer; /* the latest; the driver sees it from its next reset on */
         LoopTimer hold, quieten;
-        LoopTimer start; /* of rings, when it is put off */
+        LoopTimer start;   /* of rings, when it is put off */
+        LoopTimer control; /* the next one of many commands */
         StartLimit start_limit;
 
         bool answering;       /* the driver's accesses are answered, no longer held */
@@ -76,6 +78,17 @@ bool device_start_put_off(Device *device, unsigned int messages);
 
 /* What its queues that are ready cost (start-limit.h). */
 unsigned int device_start_messages(const Device *device);
+
+/*
+ * Serves the next command of a network card's control queue, if it is served here, there is one,
+ * and it can be carried out now; others follow by themselves. To be called when any of that may
+ * have changed.
+ */
+void device_control_init(Device *device);
+void device_control_serve(Device *device);
+
+/* Says, of a card that was to have several pairs of queues, if it has but one. */
+void device_control_explain(const Device *device);
 
 /*
  * The driver waits for the backend, but no longer than DEVICE_HOLD_USEC from the first time that

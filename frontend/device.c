@@ -5,6 +5,7 @@
 #include "common/device-id.h"
 #include "frontend/config-space.h"
 #include "frontend/device-internal.h"
+#include "frontend/net-control.h"
 
 /* Most requests that a backend has begun when it is kicked for the last time end in that time. */
 #define QUIET_USEC UINT64_C(50000)
@@ -53,6 +54,8 @@ void device_offer_apply(Device *device)
         if (virtio->status == 0) {
                 virtio_offer(virtio, offer->features, offer->n_queues, device->type->queue_size,
                              offer->config, offer->config_size);
+                if (offer->control_queue > 0)
+                        virtio_control_queue_set(virtio, offer->control_queue);
                 virtio->device_id = device->launch.device_id;
                 virtio_config_set_writable(virtio, device->type->writable_size > 0);
                 return;
@@ -104,6 +107,7 @@ static void start_due(void *userdata)
 {
         device_rings_start(userdata);
         device_queue_start(userdata);
+        device_control_serve(userdata);
 }
 
 /* What has been begun is finished first. */
@@ -158,7 +162,8 @@ static void session_ready(void *userdata, const VhostOffer *offer)
         int r;
 
         device->offer = *offer;
-        r = notify_prepare(device->notify, offer->n_queues);
+        r = notify_prepare(device->notify,
+                           offer->control_queue > 0 ? offer->control_queue : offer->n_queues);
         if (r < 0) {
                 log_error_errno(&device->log, r, "cannot make eventfds: %m");
                 device_fail(device, r);
@@ -177,6 +182,7 @@ static void session_ready(void *userdata, const VhostOffer *offer)
                         return;
                 }
                 device->ready = true;
+                device_control_explain(device);
                 device->ops->ready(device->userdata);
         }
         device_offer_apply(device);
@@ -205,7 +211,7 @@ static void session_started(void *userdata, bool resumed)
         }
         kernel_notify_start(&device->kernel_notify);
         /* What the driver put into the rings before they ran had no kick that anybody heard. */
-        for (uint16_t queue = 0; queue < virtio->n_queues; queue++) {
+        for (uint16_t queue = 0; queue < net_control_backend_queues(virtio); queue++) {
                 if (virtio->queues[queue].ready)
                         notify_kick(device->notify, queue);
         }
@@ -215,6 +221,7 @@ static void session_started(void *userdata, bool resumed)
                 device_interrupt(device);
         }
         device_queue_start(device);
+        device_control_serve(device);
         requests_serve(device);
         leave_go_on(device);
 }
@@ -226,6 +233,7 @@ static void session_stopped(void *userdata)
         device_hold_end(device);
         device_offer_apply(device);
         device_queue_start(device);
+        device_control_serve(device);
         requests_serve(device);
         leave_go_on(device);
 }
@@ -264,6 +272,8 @@ static void session_lost(void *userdata, int error, const char *reason)
         kernel_notify_stop(&device->kernel_notify);
         if (log_limit_permit(&device->backend_limit, loop_now()))
                 log_error_errno(&device->log, error, "lost the backend: %s", reason);
+        /* Linux waits for the answer to a command without an end, and cannot even reset then. */
+        device_control_serve(device);
         if ((refusal || error == -EACCES) && virtio_is_running(&device->mmio->device))
                 device_break(device, refusal ? refusal : reason);
         if (config_space_disconnect(device->type, &device->offer))
@@ -415,6 +425,7 @@ int device_new(const DeviceParts *parts, DeviceFiles *files, Device **ret_device
         };
 
         device_hold_init(device);
+        device_control_init(device);
         loop_timer_init(&device->quieten, device->loop, quiet_elapsed, device);
         loop_timer_init(&device->start, device->loop, start_due, device);
         r = device_files_set_status(&device->files, "");
@@ -439,6 +450,7 @@ Device *device_free(Device *device)
         loop_timer_stop(&device->hold);
         loop_timer_stop(&device->quieten);
         loop_timer_stop(&device->start);
+        loop_timer_stop(&device->control);
         kernel_notify_stop(&device->kernel_notify);
         vhost_session_free(device->session);
         notify_free(device->notify);

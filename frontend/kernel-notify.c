@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <systemd/sd-daemon.h>
 
+#include "frontend/net-control.h"
+
 #define BIT(n) (UINT64_C(1) << (n))
 
 static void path_set(KernelNotify *kernel, NotifyPath path)
@@ -79,7 +81,7 @@ static void kicks_bind(KernelNotify *kernel)
 {
         const VirtioDevice *device = kernel->device;
 
-        for (uint16_t queue = 0; queue < device->n_queues; queue++) {
+        for (uint16_t queue = 0; queue < net_control_backend_queues(device); queue++) {
                 int r;
 
                 if (!device->queues[queue].ready)

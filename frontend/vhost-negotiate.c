@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "frontend/config-space.h"
+#include "frontend/net-control.h"
 #include "frontend/vhost-request.h"
 #include "frontend/virtio.h"
 
@@ -75,6 +76,30 @@ static uint16_t queues_limit(uint64_t n)
         return (uint16_t)(n < VIRTIO_QUEUES_MAX ? n : VIRTIO_QUEUES_MAX);
 }
 
+/*
+ * Whether the control queue of a network card is left to its frontend, with several pairs of queues
+ * before it. So it is with backends that were made for QEMU; one that has a configuration space is
+ * a whole device. What is granted cannot be looked at here.
+ */
+static bool leaves_control(const VhostNegotiation *negotiation)
+{
+        const MemoryWay way = negotiation->offer.way;
+
+        return negotiation->type->id == VIRTIO_ID_NET && negotiation->config->net_queue_pairs > 1 &&
+               vhost_has_feature(negotiation, NET_F_MQ) &&
+               vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_MQ) &&
+               !vhost_has_protocol_feature(negotiation, VHOST_USER_PROTOCOL_F_CONFIG) &&
+               (way == MEMORY_WAY_FILE || way == MEMORY_WAY_FOREIGN);
+}
+
+/* Such a backend's number of queues is that of pairs, of which no more are used than are wanted. */
+static uint64_t queues_of_pairs(const VhostNegotiation *negotiation, uint64_t n_pairs)
+{
+        const uint64_t wanted = negotiation->config->net_queue_pairs;
+
+        return NET_QUEUES_PER_PAIR * (n_pairs < wanted ? n_pairs : wanted);
+}
+
 /* payload: the backend's configuration space, or NULL where it gives none. */
 static void offer_complete(VhostNegotiation *negotiation, const VhostUserPayload *payload)
 {
@@ -83,6 +108,8 @@ static void offer_complete(VhostNegotiation *negotiation, const VhostUserPayload
         offer->features = offer_features(negotiation);
         offer->n_queues =
                 queues_limit((uint64_t)negotiation->n_queues + negotiation->type->n_queues_silent);
+        if (leaves_control(negotiation) && negotiation->n_queues > NET_QUEUES_PER_PAIR)
+                offer->control_queue = offer->n_queues++;
         offer->config_size = payload ? payload->config.size : 0;
         if (payload)
                 memcpy(offer->config, payload->config.data, payload->config.size);
@@ -144,7 +171,9 @@ static void queue_num_answered(void *userdata, const VhostUserPayload *payload)
                 negotiation->failed(negotiation->userdata, -EPROTO, "the backend has no queues");
                 return;
         }
-        negotiation->n_queues = queues_limit(payload->u64);
+        negotiation->n_queues = queues_limit(leaves_control(negotiation)
+                                                     ? queues_of_pairs(negotiation, payload->u64)
+                                                     : payload->u64);
         if (negotiation->n_queues < negotiation->type->n_queues_min)
                 negotiation->n_queues = negotiation->type->n_queues_min;
         config_query(negotiation);

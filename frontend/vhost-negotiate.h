@@ -17,7 +17,8 @@
 typedef struct VhostOffer {
         uint64_t features; /* also those that are between frontend and driver alone */
         uint16_t n_queues;
-        MemoryWay way; /* how the guest's memory gets to the backend */
+        uint16_t control_queue; /* a network card's, if it is to be served here; 0: it is not */
+        MemoryWay way;          /* how the guest's memory gets to the backend */
         uint32_t config_size;
         uint8_t config[VHOST_USER_CONFIG_MAX];
 } VhostOffer;

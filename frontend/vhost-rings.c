@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "frontend/net-control.h"
 #include "frontend/vhost-request.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -36,7 +37,8 @@ static bool enables_rings(const VhostRings *rings)
 /* The driver may have queues beyond these, in which nothing ever happens. */
 static uint16_t queues_served(const VhostRings *rings)
 {
-        const uint16_t backends = rings->negotiation->n_queues, all = rings->device->n_queues;
+        const uint16_t backends = rings->negotiation->n_queues;
+        const uint16_t all = net_control_backend_queues(rings->device);
 
         return backends < all ? backends : all;
 }
@@ -48,31 +50,6 @@ int vhost_ring_next(const VhostRings *rings)
                         return queue;
         }
         return -1;
-}
-
-const char *vhost_rings_refusal(const VhostRings *rings)
-{
-        const VhostOffer *offer = &rings->negotiation->offer;
-        const VirtioDevice *device = rings->device;
-        const VhostProgress *progress = rings->progress;
-        VhostUserXenRegion regions[VHOST_USER_REGIONS_MAX];
-
-        if (device->driver_features & ~offer->features & ~BIT(VIRTIO_F_ACCESS_PLATFORM))
-                return "the backend lacks features that the driver uses";
-        for (uint16_t queue = 0; queue < device->n_queues; queue++) {
-                if (device->queues[queue].ready && queue >= offer->n_queues)
-                        return "the backend has fewer queues than the driver uses";
-        }
-        if (memory_table_make(rings->memory, offer->way, device, regions) < 0)
-                return "the driver's rings are granted in too many places for a memory table";
-        if (!progress->begun)
-                return NULL;
-        if (!progress->handed_over && (virtio_has_feature(device, VIRTIO_F_RING_PACKED) ||
-                                       progress->area_size == 0 || !tracks_requests(rings)))
-                return "no backend has noted which of the driver's requests it has begun";
-        if (tracks_requests(rings) && progress->area_queues > rings->negotiation->n_queues)
-                return "the backend has fewer queues than the one before";
-        return NULL;
 }
 
 /* Tells the backend how far the driver is, as far as it concerns the backend. */
@@ -204,7 +181,8 @@ static void ring_send(VhostRings *rings, uint16_t index, uint32_t base)
         vhost_set_vring_call(client, index, rings->call_fd);
         vhost_set_vring_kick(client, index, rings->kick_fds[index]);
         if (enables_rings(rings))
-                vhost_set_vring_enable(client, index, true);
+                vhost_set_vring_enable(client, index,
+                                       net_control_enables(rings->device->n_pairs, index));
 }
 
 static void ring_next(VhostRings *rings);
@@ -429,6 +407,21 @@ void vhost_rings_hand_over(VhostRings *rings, VhostRingsDone done)
         rings->handing_over = true;
         rings->unfinished = false;
         stop_next(rings);
+}
+
+void vhost_rings_enable(VhostRings *rings, uint16_t n_pairs, VhostRingsDone done)
+{
+        VhostClient *client = rings->negotiation->client;
+
+        rings->done = done;
+        for (uint64_t queues = rings->started; queues != 0; queues &= queues - 1) {
+                const uint16_t queue = (uint16_t)__builtin_ctzll(queues);
+                const bool enable = net_control_enables(n_pairs, queue);
+
+                if (enable != net_control_enables(rings->device->n_pairs, queue))
+                        vhost_set_vring_enable(client, queue, enable);
+        }
+        vhost_barrier(client, order_done, rings);
 }
 
 /* Of packed rings nothing is noted. */

@@ -38,14 +38,8 @@ typedef struct VhostRings {
 } VhostRings;
 
 /*
- * NULL, or why the rings cannot go on with this backend: it lacks what the driver uses, or the
- * place where an earlier one has stopped is not known.
- */
-const char *vhost_rings_refusal(const VhostRings *rings);
-
-/*
  * Starts all queues that are ready, with the features that the driver chose; if backends have begun
- * with them before (progress), where those have stopped. Not to be called after a refusal.
+ * with them before (progress), where those have stopped. Not to be called after vhost_refusal().
  *
  * Returns 0, or -EMFILE if the process has no descriptor for grants left: its successor has.
  */
@@ -65,6 +59,12 @@ void vhost_rings_stop(VhostRings *rings, VhostRingsDone done);
  * unfinished, which packed ones are while the backend has requests of theirs.
  */
 void vhost_rings_hand_over(VhostRings *rings, VhostRingsDone done);
+
+/*
+ * The driver, which has n_pairs of the device in use, is to have so many: enables the rings of
+ * those that come to it, disables those of others.
+ */
+void vhost_rings_enable(VhostRings *rings, uint16_t n_pairs, VhostRingsDone done);
 
 /* A queue is not the one any more that backends have begun with. It must not run. */
 void vhost_ring_forget(VhostRings *rings, uint16_t queue);

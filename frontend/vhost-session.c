@@ -10,6 +10,7 @@
 #include "frontend/retry.h"
 #include "frontend/vhost-channel.h"
 #include "frontend/vhost-peer.h"
+#include "frontend/vhost-refusal.h"
 #include "frontend/vhost-request.h"
 
 /* Between two looks at a configuration space that changes all the time. */
@@ -329,7 +330,7 @@ const char *vhost_session_refusal(const VhostSession *session)
         const VhostProgress *progress = session->progress;
 
         if (session->state == VHOST_SESSION_IDLE)
-                return session->is_adopted ? NULL : vhost_rings_refusal(&session->rings);
+                return session->is_adopted ? NULL : vhost_refusal(&session->rings);
         if (progress->begun && progress->area_size == 0 && !progress->handed_over)
                 return "the backend has not noted which of the driver's requests it has begun";
         return NULL;
@@ -461,6 +462,12 @@ void vhost_session_queue_stop(VhostSession *session, uint16_t queue)
                 return;
         session_set_state(session, VHOST_SESSION_CHANGING);
         vhost_ring_stop(&session->rings, queue, ring_changed);
+}
+
+void vhost_session_pairs_set(VhostSession *session, uint16_t n_pairs)
+{
+        session_set_state(session, VHOST_SESSION_CHANGING);
+        vhost_rings_enable(&session->rings, n_pairs, ring_changed);
 }
 
 static void config_written(void *userdata, const VhostUserPayload *payload)

@@ -29,7 +29,7 @@ typedef struct VhostSession VhostSession;
  *     Caveats: the driver should not get an answer to its DRIVER_OK before.
  * VHOST_SESSION_RUNNING
  *     Operations: vhost_session_stop(), vhost_session_queue_start(), vhost_session_queue_stop(),
- *     vhost_session_hand_over().
+ *     vhost_session_pairs_set(), vhost_session_hand_over().
  * VHOST_SESSION_STOPPING
  *     Operations: none. Goes on to DRAINING.
  *     Caveats: the backend may still use the rings; the driver must not get an answer before.
@@ -41,7 +41,8 @@ typedef struct VhostSession VhostSession;
  *     gone, is the only proof that it has let go of the guest's memory; so a reset ends the
  *     connection. This may take for ever.
  * VHOST_SESSION_CHANGING
- *     Operations: none. One queue is started or stopped; ends with ops.stopped, in RUNNING.
+ *     Operations: none. One queue is started or stopped, or pairs are enabled; ends with
+ *     ops.stopped, in RUNNING.
  *     Caveats: as in STOPPING.
  *
  * When the connection is lost, ops.lost is called, and the session is DISCONNECTED; or DRAINING, if
@@ -148,6 +149,13 @@ void vhost_session_queue_start(VhostSession *session, uint16_t queue);
 
 /* Stops a queue, in state RUNNING; there is nothing to do of one that the backend does not know. */
 void vhost_session_queue_stop(VhostSession *session, uint16_t queue);
+
+/*
+ * The driver of a network card, which has the device's n_pairs in use, is to have so many: tells
+ * the backend, in state RUNNING. The device has to be told only after this was called: if the
+ * process ends before, the next one goes on with the connection, and believes the device.
+ */
+void vhost_session_pairs_set(VhostSession *session, uint16_t n_pairs);
 
 /*
  * Stops the rings, so that the session of the next process starts them where they are, whatever the

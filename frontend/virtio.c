@@ -54,7 +54,19 @@ void virtio_offer(VirtioDevice *device, uint64_t features, uint16_t n_queues,
                 queue_size_max < QUEUE_SIZE_LIMIT ? queue_size_max : QUEUE_SIZE_LIMIT;
         /* A driver may write to them before its time, also to those that are no longer there. */
         memset(device->queues, 0, sizeof(device->queues));
+        device->control_queue = device->n_pairs = 0;
         config_set(device, config, config_size);
+}
+
+void virtio_control_queue_set(VirtioDevice *device, uint16_t queue)
+{
+        device->control_queue = (uint8_t)queue;
+        device->n_pairs = 1;
+}
+
+void virtio_pairs_set(VirtioDevice *device, uint16_t n_pairs)
+{
+        device->n_pairs = (uint8_t)n_pairs;
 }
 
 bool virtio_config_change(VirtioDevice *device, const void *config, uint32_t size)
@@ -128,6 +140,7 @@ static VirtioEvent device_reset(VirtioDevice *device)
         device->driver_features = 0;
         device->interrupt_status = 0;
         device->interrupts_unseen = 0;
+        device->n_pairs = device->control_queue > 0;
         memset(device->queues, 0, sizeof(device->queues));
         return (VirtioEvent){ .type = was_new ? VIRTIO_EVENT_NONE : VIRTIO_EVENT_RESET };
 }
@@ -339,11 +352,23 @@ static bool config_consistent(const VirtioDevice *device)
                        VIRTIO_CONFIG_SIZE_MAX - device->config_size);
 }
 
+/* A control queue is the last one, behind pairs. */
+static bool pairs_consistent(const VirtioDevice *device)
+{
+        const uint8_t control = device->control_queue;
+
+        if (control == 0)
+                return device->n_pairs == 0;
+        return control % 2 == 0 && control + 1 == device->n_queues && device->n_pairs > 0 &&
+               device->n_pairs <= control / 2;
+}
+
 bool virtio_is_consistent(const VirtioDevice *device)
 {
         return device->device_id <= DEVICE_ID_MAX &&
                !(device->device_features & BIT(VIRTIO_F_NOTIFICATION_DATA)) &&
                !(device->interrupt_status & ~(VIRTIO_INTERRUPT_QUEUE | VIRTIO_INTERRUPT_CONFIG)) &&
                is_zero(device->reserved, sizeof(device->reserved)) && config_consistent(device) &&
-               status_consistent(device) && banks_consistent(device) && queues_consistent(device);
+               status_consistent(device) && banks_consistent(device) && queues_consistent(device) &&
+               pairs_consistent(device);
 }

@@ -83,7 +83,9 @@ typedef struct VirtioDevice {
         uint8_t status;
         uint8_t config_writable;   /* 0 or 1 */
         uint8_t interrupts_unseen; /* 0 or 1: see virtio_interrupts_unseen() */
-        uint8_t reserved[5];       /* 0 */
+        uint8_t control_queue;     /* a network card's that the device itself serves; 0: none */
+        uint8_t n_pairs;           /* with one: pairs of queues in use, from 1 on; else 0 */
+        uint8_t reserved[3];       /* 0 */
         uint8_t config[VIRTIO_CONFIG_SIZE_MAX];
         VirtioQueue queues[VIRTIO_QUEUES_MAX];
         MemoryBank banks[MEMORY_BANKS_MAX]; /* where rings may lie */
@@ -120,6 +122,16 @@ void virtio_init(VirtioDevice *device, const MemoryBank *banks, unsigned int n_b
  */
 void virtio_offer(VirtioDevice *device, uint64_t features, uint16_t n_queues,
                   uint16_t queue_size_max, const void *config, uint32_t config_size);
+
+/*
+ * Says, after virtio_offer(), that the last queue is a network card's control queue, which no
+ * backend serves, behind pairs of queues: its even number, not 0. The driver has one pair in use
+ * until it asks for more, and again after a reset (section 5.1.6.5.6).
+ */
+void virtio_control_queue_set(VirtioDevice *device, uint16_t queue);
+
+/* The driver has so many pairs of queues in use: 1 to those before the control queue. */
+void virtio_pairs_set(VirtioDevice *device, uint16_t n_pairs);
 
 /*
  * The device changes its configuration space; size must not exceed VIRTIO_CONFIG_SIZE_MAX. If

@@ -74,6 +74,7 @@ static VirtioEvent write_status(VirtioDevice *device, uint8_t value)
                 device->status = 0;
                 device->driver_features = 0;
                 device->interrupt_status = 0;
+                device->n_pairs = device->control_queue ? 1 : 0;
                 device->interrupts_unseen = 0;
                 for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
                         device->queues[i] = (VirtioQueue){ 0 };

@@ -14,6 +14,7 @@
 #define STATUS   BIT(16)
 #define CTRL_VQ  BIT(17)
 #define MQ       BIT(22)
+#define PACKED   BIT(34)
 #define CTRL_ALL (BIT(2) | CTRL_VQ | BIT(18) | BIT(19) | BIT(20) | BIT(21) | MQ | BIT(23))
 
 #define MAC_BYTES "\x02\x16\x3e\x01\x02\x03"
@@ -57,6 +58,47 @@ static void test_net(void)
         g_assert_cmphex(offer.features, ==, MRG | MAC | STATUS);
 }
 
+/* Whatever it offers of a control queue, and whatever was asked for. */
+static void test_net_without_control(void)
+{
+        const LaunchConfig launch = { .net_queue_pairs = 2 };
+        const uint64_t features[] = { CTRL_ALL, CTRL_VQ, MQ, 0 };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(features); i++) {
+                const VhostOffer offer = complete(1, &launch, features[i], 64, "", 0);
+
+                g_assert_cmphex(offer.features, ==, STATUS);
+                g_assert_cmpuint(offer.n_queues, ==, 2);
+                g_assert_cmpuint(offer.control_queue, ==, 0);
+        }
+}
+
+/* A control queue that is served here: what can be told there, and no more, whatever it has. */
+static void test_net_control(void)
+{
+        const LaunchConfig launch = { .net_queue_pairs = 31, .net_mac = MAC_BYTES };
+        const uint64_t features[] = { MQ, MQ | CTRL_VQ, CTRL_ALL, CTRL_ALL | PACKED };
+
+        for (uint16_t n_pairs = 2; n_pairs <= 31; n_pairs++) {
+                for (size_t i = 0; i < G_N_ELEMENTS(features); i++) {
+                        VhostOffer offer = {
+                                .features = MRG | features[i],
+                                .n_queues = (uint16_t)(2 * n_pairs + 1),
+                                .control_queue = (uint16_t)(2 * n_pairs),
+                        };
+
+                        config_space_complete(device_type_find(1), &launch, &offer);
+                        g_assert_cmphex(offer.features, ==, MRG | MAC | STATUS | CTRL_VQ | MQ);
+                        g_assert_cmpuint(offer.n_queues, ==, 2 * n_pairs + 1);
+                        g_assert_cmpuint(offer.control_queue, ==, 2 * n_pairs);
+                        g_assert_cmpuint(offer.config_size, ==, 10);
+                        g_assert_cmpuint(offer.config[8], ==, n_pairs);
+                        g_assert_cmpuint(offer.config[9], ==, 0);
+                }
+        }
+}
+
+/* A backend's own: where the space says, behind its pairs. */
 static void test_net_queue_pairs(void)
 {
         static const struct {
@@ -78,16 +120,21 @@ static void test_net_queue_pairs(void)
                 /* Linux refuses a device that offers one without the other. */
                 { MQ, 64, 2, 0, 2 },
         };
+        const LaunchConfig nothing = { 0 };
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
                 const LaunchConfig launch = { .net_queue_pairs = cases[i].pairs };
-                const VhostOffer offer =
-                        complete(1, &launch, cases[i].features, cases[i].n_queues, "", 0);
+                const char config[] = { 0, 0, 0, 0, 0, 0, 0, 0, (char)cases[i].pairs, 0 };
+                const uint64_t features = cases[i].features | STATUS;
+                VhostOffer offer = complete(1, &nothing, features, cases[i].n_queues, config, 10);
 
                 g_test_message("case %zu", i);
                 g_assert_cmphex(offer.features, ==, cases[i].expected | STATUS);
                 g_assert_cmpuint(offer.n_queues, ==, cases[i].expected_queues);
-                g_assert_cmpuint(offer.config_size, ==, 10);
+                /* What the launch file says stands over it. */
+                offer = complete(1, &launch, features, cases[i].n_queues, "\0\0\0\0\0\0\0\0\1", 10);
+                g_assert_cmphex(offer.features, ==, cases[i].expected | STATUS);
+                g_assert_cmpuint(offer.n_queues, ==, cases[i].expected_queues);
                 g_assert_cmpuint(offer.config[8], ==, cases[i].pairs);
         }
 }
@@ -250,6 +297,8 @@ int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/config-space/net", test_net);
+        g_test_add_func("/config-space/net-without-control", test_net_without_control);
+        g_test_add_func("/config-space/net-control", test_net_control);
         g_test_add_func("/config-space/net-queue-pairs", test_net_queue_pairs);
         g_test_add_func("/config-space/net-of-a-backend", test_net_of_a_backend);
         g_test_add_func("/config-space/link", test_link);

@@ -18,13 +18,13 @@ typedef struct Case {
         uint64_t features, protocol_features, n_queues;
         bool grants;
         MemoryChoice memory;
+        uint32_t device_id; /* 0: a disk */
+        LaunchConfig config;
 
         VhostNegotiation negotiation;
         bool done;
         const char *reason; /* why it cannot work, or NULL */
 } Case;
-
-static const LaunchConfig no_config;
 
 static void on_done(void *userdata)
 {
@@ -67,8 +67,8 @@ static void case_run(Case *given)
         fixture_init(&fixture, NULL);
         given->negotiation = (VhostNegotiation){
                 .client = fixture.client,
-                .type = device_type_find(BLOCK),
-                .config = &no_config,
+                .type = device_type_find(given->device_id ? given->device_id : BLOCK),
+                .config = &given->config,
                 .channel = fixture.backend,
                 .grants = given->grants,
                 .memory = given->memory,
@@ -180,6 +180,100 @@ static void test_numbers_of_queues(void)
         }
 }
 
+#define MQ      BIT(22)
+#define CTRL_VQ BIT(17)
+
+/* A network card's backend as most are: no configuration space, and a number of pairs. */
+static Case card(uint16_t wanted, uint64_t n_queues)
+{
+        return (Case){
+                .features = UINT64_MAX,
+                .protocol_features = ~BIT(VHOST_USER_PROTOCOL_F_CONFIG),
+                .n_queues = n_queues,
+                .device_id = VIRTIO_ID_NET,
+                .config.net_queue_pairs = wanted,
+        };
+}
+
+static void assert_pairs(Case *given, uint16_t n_pairs)
+{
+        const VhostNegotiation *negotiation = &given->negotiation;
+        const VhostOffer *offer = &negotiation->offer;
+
+        case_run(given);
+        g_assert_null(given->reason);
+        g_assert_cmpuint(negotiation->n_queues, ==, 2 * n_pairs);
+        g_assert_cmpuint(offer->n_queues, ==, n_pairs > 1 ? 2 * n_pairs + 1 : 2);
+        g_assert_cmpuint(offer->control_queue, ==, n_pairs > 1 ? 2 * n_pairs : 0);
+        g_assert_cmphex(offer->features & (MQ | CTRL_VQ), ==, n_pairs > 1 ? MQ | CTRL_VQ : 0);
+        if (n_pairs > 1)
+                g_assert_cmpuint(offer->config[8], ==, n_pairs);
+}
+
+static void test_pairs(void)
+{
+        static const struct {
+                uint16_t wanted;
+                uint64_t n_queues;
+                uint16_t n_pairs;
+        } cases[] = {
+                { 2, 2, 2 },    { 2, 128, 2 },          { 4, 3, 3 }, { 4, 1, 1 }, { 31, 31, 31 },
+                { 31, 64, 31 }, { 31, UINT64_MAX, 31 },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                Case given = card(cases[i].wanted, cases[i].n_queues);
+
+                g_test_message("case %zu", i);
+                assert_pairs(&given, cases[i].n_pairs);
+        }
+}
+
+/* Each thing that it takes; then the card is as without the key. */
+static void test_one_pair(void)
+{
+        const Case good = card(4, 1);
+        Case cases[] = { good, good, good, good, good, good };
+
+        cases[0].features &= ~MQ;
+        cases[1].protocol_features &= ~BIT(VHOST_USER_PROTOCOL_F_MQ);
+        cases[2].grants = true;
+        cases[3].memory = MEMORY_SEED;
+        cases[4].config.net_queue_pairs = 1;
+        cases[5].config.net_queue_pairs = 0;
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                g_test_message("case %zu", i);
+                assert_pairs(&cases[i], 1);
+                cases[i].n_queues = 4; /* of queues, or of pairs: it does not matter */
+                case_run(&cases[i]);
+                g_assert_cmpuint(cases[i].negotiation.offer.n_queues, ==, 2);
+                g_assert_cmpuint(cases[i].negotiation.offer.control_queue, ==, 0);
+                g_assert_cmphex(cases[i].negotiation.offer.features & (MQ | CTRL_VQ), ==, 0);
+        }
+        /* The backend need not offer CTRL_VQ, which it does not serve. */
+        cases[0] = card(4, 4);
+        cases[0].features &= ~CTRL_VQ;
+        assert_pairs(&cases[0], 4);
+}
+
+/* Another process goes on with what was agreed, which may be less than what was asked for. */
+static void test_pairs_again(void)
+{
+        Case given = card(4, 3);
+        uint8_t config[VHOST_USER_CONFIG_MAX];
+        VhostOffer first;
+        Fixture fixture = { 0 };
+
+        assert_pairs(&given, 3);
+        first = given.negotiation.offer;
+        memcpy(config, first.config, sizeof(config));
+        fixture_init(&fixture, NULL);
+        given.negotiation.client = fixture.client;
+        g_assert_true(vhost_negotiate_again(&given.negotiation, config));
+        g_assert_cmpmem(&given.negotiation.offer, sizeof(first), &first, sizeof(first));
+        fixture_clear(&fixture, NULL);
+}
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
@@ -187,5 +281,8 @@ int main(int argc, char *argv[])
         g_test_add_func("/vhost-negotiate/every-protocol-feature", test_every_protocol_feature);
         g_test_add_func("/vhost-negotiate/ways-to-the-memory", test_ways_to_the_memory);
         g_test_add_func("/vhost-negotiate/numbers-of-queues", test_numbers_of_queues);
+        g_test_add_func("/vhost-negotiate/pairs", test_pairs);
+        g_test_add_func("/vhost-negotiate/one-pair", test_one_pair);
+        g_test_add_func("/vhost-negotiate/pairs-again", test_pairs_again);
         return g_test_run();
 }

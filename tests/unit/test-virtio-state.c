@@ -67,7 +67,9 @@ static void test_layout(void)
                 { FIELD(device.status), 56 },
                 { FIELD(device.config_writable), 57 },
                 { FIELD(device.interrupts_unseen), 58 },
-                { FIELD(device.reserved), 59 },
+                { FIELD(device.control_queue), 59 },
+                { FIELD(device.n_pairs), 60 },
+                { FIELD(device.reserved), 61 },
                 { FIELD(device.config), 64 },
                 { FIELD(device.queues), 320 },
                 { FIELD(device.queues[0].driver_area), 328 },
@@ -177,7 +179,9 @@ static const struct {
         CASE(device.interrupts_unseen, 1, 0),
         CASE(device.interrupts_unseen, 2, -EINVAL),
         CASE(device.reserved[0], 1, -EINVAL),
-        CASE(device.reserved[4], 1, -EINVAL),
+        CASE(device.reserved[2], 1, -EINVAL),
+        CASE(device.control_queue, 2, -EINVAL), /* no pair is in use */
+        CASE(device.n_pairs, 1, -EINVAL),       /* of which? */
         CASE(device.queues[0].descriptor_area, RAM + 8, -EINVAL),
         CASE(device.queues[0].descriptor_area, RAM - 4096, -EINVAL),
         CASE(device.queues[0].driver_area, RAM + (1 << 20), -EINVAL),
@@ -295,12 +299,37 @@ static void test_mutations(void)
         g_rand_free(rand);
 }
 
+/* A control queue lies behind pairs, and as many are in use. */
+static void test_pairs(void)
+{
+        static const struct {
+                uint8_t n_queues, control_queue, n_pairs;
+                int result;
+        } pairs[] = {
+                { 3, 2, 1, 0 },         { 5, 4, 2, 0 },         { 63, 62, 31, 0 },
+                { 3, 2, 0, -EINVAL },   { 3, 2, 2, -EINVAL },   { 5, 4, 3, -EINVAL },
+                { 5, 4, 255, -EINVAL }, { 5, 2, 1, -EINVAL },   { 5, 6, 1, -EINVAL },
+                { 4, 3, 1, -EINVAL },   { 5, 255, 1, -EINVAL },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
+                VirtioMmio mmio = mmio_new();
+
+                mmio.device.n_queues = pairs[i].n_queues;
+                mmio.device.control_queue = pairs[i].control_queue;
+                mmio.device.n_pairs = pairs[i].n_pairs;
+                g_test_message("case %zu", i);
+                g_assert_cmpint(virtio_mmio_check(&mmio), ==, pairs[i].result);
+        }
+}
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/virtio-state/layout", test_layout);
         g_test_add_func("/virtio-state/good-states", test_good_states);
         g_test_add_func("/virtio-state/fields", test_fields);
+        g_test_add_func("/virtio-state/pairs", test_pairs);
         g_test_add_func("/virtio-state/before-features-ok", test_before_features_ok);
         g_test_add_func("/virtio-state/mutations", test_mutations);
         return g_test_run();
