@@ -42,6 +42,8 @@ int backend_open(Backend *backend, const BackendOptions *options)
                 .protocol_features = PROTOCOL_FEATURES & options->protocol_features,
                 .n_queues = backend->personality.n_queues,
         };
+        if (backend->personality.config_size == 0)
+                backend->offer.protocol_features &= ~BIT(WIRE_PROTOCOL_CONFIG);
         return 0;
 }
 

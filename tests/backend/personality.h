@@ -17,7 +17,8 @@ typedef struct Personality Personality;
 typedef struct PersonalityOps {
         const char *name;
         bool needs_path;
-        bool shuffles; /* gives requests back in another order than it got them */
+        bool shuffles;     /* gives requests back in another order than it got them */
+        bool counts_pairs; /* takes GET_QUEUE_NUM for a question about pairs of queues */
         /* Makes the device of the options. Returns 0 or a negative errno. */
         int (*open)(const PersonalityOptions *options, Personality *personality);
         void (*close)(Personality *personality); /* NULL: nothing to be closed */
@@ -51,14 +52,14 @@ struct Personality {
 };
 
 extern const PersonalityOps block_ops, loopback_ops, rng_ops, console_ops, i2c_ops, gpio_ops,
-        input_ops, scsi_ops, sound_ops, can_ops, spi_ops;
+        input_ops, scsi_ops, sound_ops, can_ops, spi_ops, net_ops;
 
 /* NULL if there is no such kind. */
 static inline const PersonalityOps *personality_find(const char *name)
 {
         const PersonalityOps *const all[] = {
                 &block_ops, &loopback_ops, &rng_ops,   &console_ops, &i2c_ops, &gpio_ops,
-                &input_ops, &scsi_ops,     &sound_ops, &can_ops,     &spi_ops,
+                &input_ops, &scsi_ops,     &sound_ops, &can_ops,     &spi_ops, &net_ops,
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(all); i++) {

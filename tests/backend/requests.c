@@ -247,7 +247,8 @@ int request_handle(Backend *backend, Message *message, Reply *reply)
         case WIRE_GET_PROTOCOL_FEATURES:
                 return u64_reply(reply, backend->offer.protocol_features);
         case WIRE_GET_QUEUE_NUM:
-                return u64_reply(reply, backend->offer.n_queues);
+                return u64_reply(reply, backend->offer.n_queues /
+                                                (personality->ops->counts_pairs ? 2 : 1));
         case WIRE_GET_MAX_MEM_SLOTS:
                 return u64_reply(reply, WIRE_SLOTS_MAX);
         case WIRE_SET_OWNER:
