@@ -23,6 +23,7 @@ from sim.grants import FRAME_ENTRIES, GrantTable
 from sim.guest import (DRIVER_KNOWS, DRIVER_OK, NEEDS_RESET, QUEUE_RESET, QUEUE_SEL, RING_RESET,
                        SECTOR, Disk)
 from sim.memory import MIB, PAGE
+from sim.net import NET, OK, Card
 from sim.patience import AGAIN, DOCUMENTED, PATIENCE, PatientDisk, Service, StartOver
 from sim.shared import Guest
 from sim.slack import has_passed, slack
@@ -307,5 +308,27 @@ def queue_reset(run):
     disk.until_done(work)
 
 
+def pairs_of_queues(run):
+    """A network card's driver takes all of its pairs into use, by the frontend's own queue."""
+    machine = run.make_machine()
+    machine.be_of_type(NET, NET_QUEUE_PAIRS=2)
+    machine.reference_backend("--type=net", "--queues=4")
+    run.serve()
+    card = type("PatientCard", (Card, PatientDisk), {})(machine.xen)
+    card.start = card.bring_up
+
+    def work():
+        answer = card.begin_pairs(2)
+        while not card.rings[card.control].is_used:
+            if card.status & NEEDS_RESET:
+                raise StartOver
+            time.sleep(AGAIN)
+        assert card.end_command(answer) == OK
+        for pair in range(2):
+            card.exchange(pair, bytes(60))
+
+    card.until_done(work)
+
+
 SCENARIOS = [at_work, backend_dies, handed_over, resized, kernel_paths, granted, seeded,
-             without_folder, frontend_dies, kept, shared, queue_reset]
+             without_folder, frontend_dies, kept, shared, queue_reset, pairs_of_queues]

@@ -32,7 +32,7 @@ HARMLESS = {
         sd_event_source_unref sd_event_unref
         claims_close claims_drop claims_probe grant_table_close hypervisor_call_unbind
         hypervisor_close hypervisor_event_fd hypervisor_kick_unbind hypervisor_n_vcpus
-        hypervisor_notify_probe hypervisor_request_take seccomp_release""",
+        hypervisor_notify_probe hypervisor_page_unmap hypervisor_request_take seccomp_release""",
     "nothing could be done about it": "close closedir munmap shutdown",
     "it fails for a group that is not there, which test-settings.c tries": "getgrnam_r",
     "it ends the process when there is no memory, as glib does": "sd_bus_path_encode",
