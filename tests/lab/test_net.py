@@ -113,3 +113,69 @@ def test_mac_stays(dom0):
     first, second = (line for line in guest.console().splitlines() if "guest: mac" in line)
     assert first == second
     assert guest.domid() != guest.created
+
+
+# The reference backend as a card whose wire leads back. It counts pairs, and has no configuration
+# space, as backends that were made for QEMU.
+LOOP = """\
+[Backend]
+Type=net
+ExecStart=/usr/libexec/xen-virtio/xen-virtio-test-backend --type=net --socket-path=%{socket} \
+--protocol=0xffffffff
+"""
+PAIRS = 4
+FRAMES = 10  # that frames.c sends from each CPU
+PAIRS_SCRIPT = """\
+for card in eth0 eth1; do
+    echo 1 > /proc/sys/net/ipv6/conf/$card/disable_ipv6  # it would send, too
+    ip link set $card up
+    until [ "$(cat /sys/class/net/$card/carrier)" = 1 ]; do sleep 0.1; done
+    set -- /sys/class/net/$card/queues/tx-*
+    echo "guest: $card has $# pairs"
+    /frames $card || echo "guest: FAILED"
+done
+echo "guest: done"
+while :; do sleep 60; done
+"""
+
+
+@pytest.fixture
+def loop_card(dom0):
+    """The guest "pairs" has cards of this backend, of four pairs if they can be had."""
+    (dom0.lab.share / "loop.conf").write_text(LOOP, encoding="utf-8")
+    (dom0.lab.share / "pairs.conf").write_text(f"[net]\nBackend=loop\nqueue_pairs={PAIRS}\n",
+                                               encoding="utf-8")
+    folder = "/etc/xen-virtio"
+    dom0.check(f"mkdir -p {folder}/backends {folder}/guests && "
+               f"cp /mnt/lab/loop.conf {folder}/backends && "
+               f"cp /mnt/lab/pairs.conf {folder}/guests && systemctl reload xen-virtiod")
+    yield
+    dom0.check(f"rm {folder}/backends/loop.conf {folder}/guests/pairs.conf && "
+               "systemctl restart xen-virtiod")
+
+
+@pytest.mark.only_kernel("lab")
+@pytest.mark.usefixtures("loop_card")
+def test_pairs(dom0):
+    """A queue for each CPU, by the frontend's control queue; with grants there is one pair."""
+    frames = program.build(HERE / "frames.c", dom0.lab.share)
+    entries = [f"type=virtio,device1,transport=mmio,grant_usage={grants}" for grants in (0, 1)]
+    guest = Guest(dom0, "pairs", [], PAIRS_SCRIPT, vcpus=PAIRS, settings=f"virtio = {entries}",
+                  files={"frames": frames.read_bytes()})
+    guest.create()
+    guest.wait_for("guest: done\\|guest: FAILED")
+    said = guest.console()
+    assert "FAILED" not in said, said
+    assert f"guest: eth0 has {PAIRS} pairs" in said
+    assert "guest: eth1 has 1 pairs" in said
+    for devid, unit in enumerate(sorted(guest.units("backend"))):
+        dom0.check(f"systemctl kill --signal=HUP {unit}")
+        dom0.wait(f"journalctl -o cat -u {unit} | grep -q '^pair {PAIRS - 1}: '", 20, "no counts")
+        counts = dom0.check(f"journalctl -o cat -u {unit} | grep '^pair '").splitlines()
+        expected = [FRAMES] * PAIRS if devid == 0 else [FRAMES * PAIRS] + [0] * (PAIRS - 1)
+        assert counts == [f"pair {pair}: {n} frames" for pair, n in enumerate(expected)]
+    many, one = (dom0.journal(f"VIRTIO_DEVICE={guest.created}-virtio-{devid}") for devid in (0, 1))
+    assert "the card has one pair" not in many
+    assert one.count("the card has one pair of queues: ") == 1
+    assert "XEN_MMAP, grants" in one
+    assert "illegal" not in many + one
