@@ -9,6 +9,8 @@
 #define FLASH           0x4000000       /* with the environment: CONFIG_ENV_ADDR */
 #define FLASH_ORDER     6               /* 64 pages: CONFIG_ENV_SIZE */
 #define UART            0x9000000       /* CONFIG_DEBUG_UART_BASE */
+#define PAGE_SHIFT      12
+#define PAGE_SIZE       (1 << PAGE_SHIFT)
 
 /* Xen's public headers: arch-arm.h, xen.h and memory.h. */
 #define HYPERCALL       0xea1
@@ -30,8 +32,14 @@ header: b       start
 start:  mov     x19, x0
         adr     x1, uart
         bl      populate
+        mov     x0, #UART
+        mov     x2, #PAGE_SIZE
+        bl      clear
         adr     x1, flash
         bl      populate
+        mov     x0, #FLASH
+        mov     x2, #(PAGE_SIZE << FLASH_ORDER)
+        bl      clear
         mov     x0, #FLASH
         adr     x1, environment
         mov     x2, #(environment_end - environment)
@@ -50,6 +58,12 @@ populate:
         hvc     #HYPERCALL
         ret
 
+/* x0: where, x2: bytes. Xen promises no zeros. */
+clear:  str     xzr, [x0], #8
+        subs    x2, x2, #8
+        b.hi    clear
+        ret
+
 /* x0: to, x1: from, x2: bytes. Words, since without an MMU all accesses have to be aligned. */
 copy:   ldr     x3, [x1], #8
         str     x3, [x0], #8
@@ -66,14 +80,14 @@ flash:  .quad   flash_frame - header + RAM + TEXT_OFFSET, 1
         .long   FLASH_ORDER, 0
         .quad   DOMID_SELF
 uart_frame:
-        .quad   UART >> 12
+        .quad   UART >> PAGE_SHIFT
 flash_frame:
-        .quad   FLASH >> 12
+        .quad   FLASH >> PAGE_SHIFT
 
 environment:
         .incbin "environment"
         .balign 8, 0
 environment_end:
-        .balign 4096, 0                 /* all that U-Boot asks of its place */
+        .balign PAGE_SIZE, 0            /* all that U-Boot asks of its place */
 u_boot: .incbin "u-boot.bin"
 end:
