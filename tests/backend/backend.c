@@ -194,6 +194,10 @@ void backend_serve(Backend *backend, uint64_t now_msec)
                         queue_wake(&backend->queues[i]);
                 queues_serve(backend, now_msec);
         }
+        if (backend->personality.config_changed) {
+                backend->personality.config_changed = false;
+                channel_config_changed(&backend->channel, 1);
+        }
 }
 
 void backend_refresh(Backend *backend)

@@ -49,6 +49,7 @@ struct Personality {
         int fd; /* block: the image; others: what of the host they stand for; -1: none */
         bool read_only;
         bool changed; /* requests that wait may have an answer now */
+        bool config_changed; /* while requests were served: the frontend does not know yet */
 };
 
 extern const PersonalityOps block_ops, loopback_ops, rng_ops, console_ops, i2c_ops, gpio_ops,

@@ -32,9 +32,10 @@ KINDS = {
     "input": Kind(INPUT, 2, 64, bytes(136)),
     "sound": Kind(SOUND, 4, 64, struct.pack("<III", 0, 1, 0)),
     "i2c": Kind(I2C, 1, 64, features=1 << 0),
-    "can": Kind(CAN, 3, 64, bytes(2), 1 << 0),
+    "can": Kind(CAN, 3, 64, bytes(2), 7),
     "gpio": Kind(GPIO, 2, 256, struct.pack("<HHI", 8, 0, 0), 1 << 0),
-    "spi": Kind(SPI, 1, 64, struct.pack("<4B7I", 1, 0, 0, 0, 1 << 7, 0, 0, 0, 0, 0, 0)),
+    "spi": Kind(SPI, 1, 64, struct.pack("<4B7I", 2, 1, 0, 0, 1 << 7, 0xf, 10_000_000,
+                                       0, 0, 0, 0)),
 }
 
 
@@ -265,18 +266,89 @@ def test_sound(machine):
     assert driver.ask(2, bytes(4 + 480), 8) == struct.pack("<II", 0x8000, 0)
 
 
+START, STOP = 0x201, 0x202
+EXTENDED, FD, RTR = 0x8000, 0x4000, 0x2000
+OFF_THE_BUS = b"\1\0"
+
+
+def can_frame(flags, can_id, data=b"", length=None):
+    """A frame without the word that says which way it goes."""
+    return struct.pack("<HBBHII", len(data) if length is None else length, 0, 0, 0, flags,
+                       can_id) + data
+
+
+def can_send(driver, frame):
+    """Whether the controller has taken it."""
+    return driver.ask(0, struct.pack("<H", 1) + frame, 1) == b"\0"
+
+
+def can_control(driver, kind):
+    """Starts or stops the controller."""
+    assert driver.ask(2, struct.pack("<H", kind), 1) == b"\0"
+
+
 def test_can(machine):
     driver, _ = begin(machine, "can")
-    listening = driver.submit(1, b"", 80)
-    assert driver.ask(2, struct.pack("<H", 0x201), 1) == b"\0"
-    frame = struct.pack("<HBBHII", 4, 0, 0, 0, 0, 0x123) + b"data"
-    assert driver.ask(0, struct.pack("<H", 1) + frame, 1) == b"\0"
-    assert driver.finish(1, listening) == struct.pack("<H", 0x101) + frame
+    assert not can_send(driver, can_frame(0, 0x123, b"early"))
+    can_control(driver, START)
+    for frame, back in (
+            (can_frame(0, 0x123, b"data"), None),
+            (can_frame(EXTENDED, 0x1fffffff, b"all of it"[:8]), None),
+            (can_frame(FD, 1, bytes(range(64))), None),
+            (can_frame(RTR, 2, length=4), can_frame(RTR, 2, bytes(4)))):
+        listening = driver.submit(1, b"", 80)
+        assert can_send(driver, frame)
+        assert driver.finish(1, listening) == struct.pack("<H", 0x101) + (back or frame)
+    assert not can_send(driver, can_frame(0, 1, bytes(9)))
+    assert not can_send(driver, can_frame(FD | RTR, 1))
+
+
+def test_can_that_is_busy(machine):
+    """Who sends more than there is room for waits, until it is stopped."""
+    driver, _ = begin(machine, "can")
+    can_control(driver, START)
+    for number in range(16):
+        assert can_send(driver, can_frame(0, number))
+    waiting = driver.submit(0, struct.pack("<H", 1) + can_frame(0, 16), 1)
+    for number in range(17):
+        assert driver.ask(1, b"", 80) == struct.pack("<H", 0x101) + can_frame(0, number)
+    assert driver.finish(0, waiting) == b"\0"
+    for number in range(16):
+        assert can_send(driver, can_frame(0, number))
+    waiting = driver.submit(0, struct.pack("<H", 1) + can_frame(0, 16), 1)
+    can_control(driver, STOP)
+    assert driver.finish(0, waiting) == b"\1"
+
+
+def test_can_off_the_bus(machine):
+    """Its configuration space says so, until it is started again."""
+    driver, backend = begin(machine, "can")
+    can_control(driver, START)
+    backend.refresh()
+    machine.xen.wait_for(lambda: driver.space(2) == OFF_THE_BUS, "bus off")
+    assert not can_send(driver, can_frame(0, 1))
+    can_control(driver, START)
+    machine.xen.wait_for(lambda: driver.space(2) == bytes(2), "on the bus again")
+    assert can_send(driver, can_frame(0, 1))
+
+
+def spi_head(chip=0, bits=8, mode=0, frequency=1_000_000, word_delay=0):
+    """The parameters of a transfer."""
+    return struct.pack("<8B6I", chip, bits, 0, 1, 1, 0, 0, 0, mode, frequency, word_delay, 0, 0, 0)
 
 
 def test_spi(machine):
+    """One chip's output is wired to its input, the other one shows what it is asked with."""
     driver, _ = begin(machine, "spi")
-    assert driver.ask(0, bytes(32) + b"out and in", 11) == b"out and in\0"
+    assert driver.ask(0, spi_head() + b"out and in", 11) == b"out and in\0"
+    assert driver.ask(0, spi_head() + b"out alone", 1) == b"\0"
+    assert driver.ask(0, spi_head(), 5) == bytes(5)
+    shown = spi_head(1, mode=3)
+    assert driver.ask(0, shown + b"something".ljust(40), 41) == shown + bytes(8) + b"\0"
+    assert driver.ask(0, spi_head(1), 2)[1:] == b"\2"  # too little to show it all
+    for wrong in (spi_head(2), spi_head(bits=9), spi_head(mode=4),
+                  spi_head(frequency=20_000_000), spi_head(word_delay=1)):
+        assert driver.ask(0, wrong, 1) == b"\1"
 
 
 def test_private_type(machine):
