@@ -14,14 +14,14 @@ from lab import pages
 HERE = Path(__file__).resolve().parent
 NAME = "guest1"
 # In the order of xl.cfg, which is that of their devids. A guest has eight IOREQ servers.
-VIRTIO = ("rng", "console", "i2c", "gpio", "input", "scsi", "sound", "other")
-ONLY_CHECKED = ("can", "spi")  # of these Linux has no driver yet
-STAND_INS = {page: f"vhost-device-{page}" for page in (*VIRTIO, *ONLY_CHECKED)}
+VIRTIO = ("rng", "console", "i2c", "gpio", "input", "scsi", "sound", "can", "spi", "other")
+STAND_INS = {page: f"vhost-device-{page}" for page in VIRTIO}
 STAND_INS |= {"console": "my-console", "can": "my-can", "other": "my-device"}
 PROFILES = "/etc/xen-virtio/backends"
 GUESTS = "/etc/xen-virtio/guests"
 CHIP = "/sys/devices/platform/gpio-sim.0/gpiochip0"
 CHIP_ADDRESS, REGISTER, WRITTEN = "0x50", "0x10", "0x5a"
+PROGRAMS = ("devices", "can", "spi", "driver")  # of the guest
 
 # What the guest does with each device, by its driver of Linux; of the last one by a program.
 WORK = {
@@ -66,6 +66,18 @@ echo "guest: scsi"
 grep -q VirtIO /proc/asound/cards && [ -c /dev/snd/pcmC0D0p ] || fail "sound"
 echo "guest: sound"
 """,
+    "can": """\
+ip link set can0 up && /can frames can0 300 || fail "can"
+ip link set can0 down
+/can frames can0 1 2>/dev/null && fail "a can controller that is stopped"
+ip link set can0 up && /can busoff can0 || fail "bus off"
+[ "$(cat /sys/class/net/can0/carrier)" = 0 ] || fail "carrier"
+ip link set can0 down && ip link set can0 up && /can frames can0 30 || fail "can again"
+echo "guest: can"
+""",
+    "spi": pages.files("spi")["/usr/local/sbin/add-chips"] + """\
+/spi /dev/spidev0.0 /dev/spidev0.1 || fail "spi"
+""",
     "other": """\
 device=$(dirname $(readlink -f $(grep -l 0x003f /sys/bus/virtio/devices/*/device)))
 platform=$(basename $(dirname $device))
@@ -88,9 +100,10 @@ fi
 echo "guest: done"
 """
 
-# Chips are for kernels with i2c-stub and gpio-sim, guests' grants for those with XEN_VIRTIO. The
-# other devices work with Debian's kernel, too, which has drivers of them.
-LAB_ALONE = ("i2c", "gpio")
+# Chips are for kernels with i2c-stub and gpio-sim, guests' grants for those with XEN_VIRTIO, and
+# SPI and CAN for newer ones. The other devices work with Debian's kernel, too, which has drivers of
+# them.
+LAB_ALONE = ("i2c", "gpio", "spi", "can", "other")
 KERNELS = ("lab", "stock") if os.environ.get("XEN_VIRTIO_LONG") else ("lab",)
 pytestmark = pytest.mark.only_kernel("lab")
 
@@ -107,7 +120,7 @@ def chips(dom0):
     put(dom0, "/usr/libexec/vhost-device", (HERE / "vhost-device.sh").read_text(encoding="utf-8"))
     folders = ("/usr/bin", "/opt/bin", "/dev/input")
     dom0.check(f"mkdir -p {' '.join(folders)} && chmod +x /usr/libexec/vhost-device && "
-               "mknod /dev/input/event0 c 13 64")
+               "mknod /dev/input/event0 c 13 64 && mknod /dev/spidev0.0 c 153 0")
     if dom0.kernel_kind == "lab":
         dom0.check("modprobe i2c-stub chip_addr=0x50 && { mountpoint -q /sys/kernel/config || "
                    "mount -t configfs c /sys/kernel/config; } && "
@@ -117,8 +130,8 @@ def chips(dom0):
         folder = "/opt/bin" if name.startswith("my-") else "/usr/bin"
         dom0.check(f"ln -sf /usr/libexec/vhost-device {folder}/{name}")
     yield
-    dom0.run("rm /dev/input/event0; rmmod i2c-stub; cd /sys/kernel/config/gpio-sim && "
-             "echo 0 > chip/live && rmdir chip/bank chip")
+    dom0.run("rm /dev/input/event0 /dev/spidev0.0; rmmod i2c-stub; "
+             "cd /sys/kernel/config/gpio-sim && echo 0 > chip/live && rmdir chip/bank chip")
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +205,7 @@ def devices_work(dom0, grants, disks, names, tmp_path):
     entries = [entry.replace("grant_usage=0", f"grant_usage={grants}")
                for page in names for entry in pages.entries(page, NAME, "virtio")]
     script = f"grants={'grants' if grants else ''}\n" + "".join(WORK[name] for name in names)
-    files = {name: program.build(HERE / f"{name}.c", tmp_path).read_bytes()
-             for name in ("devices", "driver")}
+    files = {name: program.build(HERE / f"{name}.c", tmp_path).read_bytes() for name in PROGRAMS}
     guest = Guest(dom0, NAME, disks, BEGIN + script + END, kernel=dom0.kernel_kind, files=files,
                   devices=True, settings=f"virtio = {entries}\nmax_grant_frames = 128")
     dom0.check(f"touch /srv/guests/{NAME}-scsi.img")
@@ -204,6 +216,9 @@ def devices_work(dom0, grants, disks, names, tmp_path):
     kill(dom0, guest, names.index("input"))
     wait(guest, "key 30, 1")
     kill(dom0, guest, names.index("console"))
+    if "can" in names:
+        wait(guest, "waits for bus off")
+        kill(dom0, guest, names.index("can"))
     wait(guest, "done")
     said = guest.console()
     assert "guest: console 25 80" in said
