@@ -48,7 +48,7 @@ struct Personality {
         uint8_t config[WIRE_CONFIG_MAX];
         int fd; /* block: the image; others: what of the host they stand for; -1: none */
         bool read_only;
-        bool changed; /* requests that wait may have an answer now */
+        bool changed;        /* requests that wait may have an answer now */
         bool config_changed; /* while requests were served: the frontend does not know yet */
 };
 

@@ -68,9 +68,9 @@ def test_no_room():
                        XEN_VIRTIO_MEMORY=f"0x40000000+{SIZE:#x}")
     result = subprocess.run(["/usr/bin/python3", "-c", FULL_PROGRAM], env=environment,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
-    assert result.stdout == ("libxen-virtio-mmap: cannot map memory of domain 5 at 0x40000000: "
-                             "Cannot allocate memory (xen-virtioctl doctor says how much there is room "
-                             "for)\nENOMEM\n")
+    assert result.stdout == (
+        "libxen-virtio-mmap: cannot map memory of domain 5 at 0x40000000: Cannot allocate memory "
+        "(xen-virtioctl doctor says how much there is room for)\nENOMEM\n")
 
 
 @pytest.mark.parametrize("told, mode", [("a.sock", "0o666"), ("a.soc", "0o700"),
