@@ -52,7 +52,9 @@ static uint64_t offer_features(const VhostNegotiation *negotiation)
 
         if (!negotiation->grants)
                 return features;
-        return (features & ~BIT(VIRTIO_F_RING_RESET)) | BIT(VIRTIO_F_ACCESS_PLATFORM);
+        /* A packed ring is granted in three places, and of regions for such there are few. */
+        return (features & ~(BIT(VIRTIO_F_RING_RESET) | BIT(VIRTIO_F_RING_PACKED))) |
+               BIT(VIRTIO_F_ACCESS_PLATFORM);
 }
 
 /* Returns whether there is a way; if not, the negotiation has failed. */

@@ -19,7 +19,7 @@ DOMID = 5  # INSTANCE
 F_XEN_MMAP = 1 << 17
 XEN_FOREIGN, XEN_GRANT, XEN_NO_ADVANCE_MAP = 1, 2, 8
 GRANTS, GRANTS_SIZE = 1 << 63, 1 << 44
-ACCESS_PLATFORM, RING_RESET = 1 << 33, 1 << 40
+ACCESS_PLATFORM, RING_PACKED, RING_RESET = 1 << 33, 1 << 34, 1 << 40
 GRANT_SETS = 4  # GRANT_SETS_MAX
 EX_TEMPFAIL = 75
 HOLD = 10.0  # DEVICE_HOLD_USEC
@@ -81,7 +81,7 @@ def granted_backend(machine):
     """A backend that can map what is granted."""
     backend = machine.scripted_backend()
     backend.protocol_features = F_MQ | F_REPLY_ACK | F_CONFIG | F_XEN_MMAP
-    backend.features |= RING_RESET
+    backend.features |= RING_PACKED | RING_RESET
     return backend
 
 
@@ -114,7 +114,7 @@ def test_grants(machine):
     frontend = machine.frontend().wait_ready()
     disk.start_at(3, 8)
     assert disk.features & ACCESS_PLATFORM
-    assert not disk.device_features() & RING_RESET
+    assert not disk.device_features() & (RING_PACKED | RING_RESET)
     # It is for the driver, and means something else to a backend.
     assert backend.wait_request(SET_FEATURES).u64 == \
         disk.features & ~ACCESS_PLATFORM | PROTOCOL_FEATURES_BIT
