@@ -48,6 +48,7 @@ def rename(dom0, disk, name):
     return odd
 
 
+@pytest.mark.only_kernel("stock")  # names are no matter of the kernel's
 def test_two_guests_with_two_disks_each(dom0):
     """Their images have names that a shell, systemd or our own expansion would take apart."""
     names = {"left": ("per%cent", "dollar$HOME"), "right": ("sp ace", "%{disk.path}")}
