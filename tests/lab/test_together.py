@@ -98,7 +98,7 @@ def test_together(dom0, figures):
     guest = examples.make_guest(dom0, PAGES, SCRIPT, disks=[disk], memory=128, vcpus=2,
                                 files={"lease.sh": LEASE, "stream": stream.read_bytes()})
     guest.create()
-    guest.wait_for("guest: all devices are there")
+    guest.wait_for("guest: all devices are there", timeout=300)
     folder = f"/run/xen-virtio/{guest.created}-virtio-{PAGES.index('vsock')}"
     # It counts, as nobody may tell it that the guest has half closed its connection.
     dom0.check(f"systemd-run -q -u lab-vsock socat UNIX-LISTEN:{folder}/vsock_{VSOCK_PORT},fork,"
