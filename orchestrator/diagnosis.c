@@ -167,12 +167,23 @@ uint64_t diagnosis_mapping_cost_kib(uint64_t mapped_kib, bool unpopulated)
         return n_pages > UINT64_MAX / per_page ? UINT64_MAX / 1024 : n_pages * per_page / 1024;
 }
 
+/* What all backends may map, a guest once for each. */
+static uint64_t mapped_kib(const DeviceReport *reports, size_t n_reports)
+{
+        uint64_t mapped = 0;
+
+        for (size_t i = 0; i < n_reports; i++)
+                mapped += reports[i].memory_kib;
+        return mapped;
+}
+
 static void examine_memory(GArray *findings, const HostFacts *facts, const DeviceReport *reports,
                            size_t n_reports)
 {
         const bool unpopulated =
                 host_facts_has_option(facts, "XEN_UNPOPULATED_ALLOC") || facts->hotplug_unpopulated;
-        uint64_t cost = 0, mapped = 0;
+        const uint64_t mapped = mapped_kib(reports, n_reports);
+        uint64_t cost = 0;
 
         if (facts->config && !unpopulated)
                 find(findings, FINDING_WARNING, "memory",
@@ -183,11 +194,9 @@ static void examine_memory(GArray *findings, const HostFacts *facts, const Devic
                 find(findings, FINDING_OK, "memory", NULL,
                      "what backends map of guests takes no memory of this domain's but for "
                      "page tables");
-        for (size_t i = 0; i < n_reports; i++) {
-                mapped += reports[i].memory_kib;
+        for (size_t i = 0; i < n_reports; i++)
                 cost += diagnosis_mapping_cost_kib(reports[i].memory_kib,
                                                    unpopulated || !facts->config);
-        }
         if (mapped > 0)
                 find(findings, cost > facts->memory_kib / COST_SHARE ? FINDING_WARNING : FINDING_OK,
                      "memory",
@@ -203,12 +212,10 @@ static void examine_memory(GArray *findings, const HostFacts *facts, const Devic
 static void examine_scratch(GArray *findings, const HostFacts *facts, const DeviceReport *reports,
                             size_t n_reports)
 {
-        uint64_t mapped = 0;
+        const uint64_t mapped = mapped_kib(reports, n_reports);
 
         if (facts->scratch_kib == 0)
                 return;
-        for (size_t i = 0; i < n_reports; i++)
-                mapped += reports[i].memory_kib;
         if (mapped > facts->scratch_kib)
                 find(findings, FINDING_WARNING, "memory",
                      "smaller guests, fewer devices, more memory that is nobody's behind this domain's, "

@@ -26,10 +26,9 @@ static uint64_t number_at(const uint8_t *bytes)
 static uint64_t region_sections(uint64_t address, uint64_t size, uint64_t start)
 {
         const uint64_t end = size > UINT64_MAX - address ? UINT64_MAX : address + size;
-        uint64_t first = MAX(address, start) / SECTION_SIZE;
+        const uint64_t begin = MAX(address, start);
+        const uint64_t first = begin / SECTION_SIZE + (begin % SECTION_SIZE != 0);
 
-        if (MAX(address, start) % SECTION_SIZE != 0)
-                first++;
         return end / SECTION_SIZE > first ? end / SECTION_SIZE - first : 0;
 }
 

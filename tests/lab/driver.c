@@ -178,7 +178,8 @@ static void config_check(void)
         check(reg_read(VIRTIO_MMIO_CONFIG_GENERATION) == generation, "generation");
 }
 
-static Page queue_begin(uint32_t queue, bool grants)
+/* Of the queue that is selected. */
+static Page queue_begin(bool grants)
 {
         const Page ring = page_new(grants);
 
@@ -189,7 +190,6 @@ static Page queue_begin(uint32_t queue, bool grants)
         address_write(VIRTIO_MMIO_QUEUE_AVAIL_LOW, ring.address + AVAIL_OFFSET);
         address_write(VIRTIO_MMIO_QUEUE_USED_LOW, ring.address + USED_OFFSET);
         reg_write(VIRTIO_MMIO_QUEUE_READY, 1);
-        printf("guest: queue %u\n", queue);
         return ring;
 }
 
@@ -260,7 +260,7 @@ int main(int argc, char **argv)
                 reg_write(VIRTIO_MMIO_QUEUE_SEL, n);
                 if (reg_read(VIRTIO_MMIO_QUEUE_NUM_MAX) == 0)
                         break;
-                rings[n] = queue_begin(n, grants);
+                rings[n] = queue_begin(grants);
         }
         reg_write(VIRTIO_MMIO_STATUS, reg_read(VIRTIO_MMIO_STATUS) | VIRTIO_CONFIG_S_DRIVER_OK);
         for (uint16_t number = 0; number < REQUESTS; number++) {

@@ -16,17 +16,27 @@ SAMPLING = 64
 WAIT = 5
 
 
-def counters(machine):
-    """The numbers: requests, bad accesses, kicks, interrupts, lines that were not logged."""
+def numbers_of(machine):
+    """All numbers of the file."""
     version, size, *numbers = COUNTERS.unpack((machine.folder / "frontend/counters").read_bytes())
     assert (version, size) == (VERSION, COUNTERS.size)
-    return numbers[:5]
+    return numbers
+
+
+def counters(machine):
+    """The numbers: requests, bad accesses, kicks, interrupts, lines that were not logged."""
+    return numbers_of(machine)[:5]
+
+
+def losses(machine):
+    """How often the backend was lost, and whether the driver waits for one."""
+    return numbers_of(machine)[5:7]
 
 
 def latencies(machine):
     """How many accesses took up to 1, 2, 4 ... 2^19 microseconds, or more; and their sum."""
-    numbers = COUNTERS.unpack((machine.folder / "frontend/counters").read_bytes())[9:]
-    return numbers[:-1], numbers[-1]
+    *counts, total = numbers_of(machine)[7:]
+    return counts, total
 
 
 def wait_counters(machine, is_met):
@@ -86,18 +96,12 @@ def test_lines_that_are_not_logged(machine):
     wait_counters(machine, lambda *numbers: numbers[4] > 0)
 
 
-def losses(machine):
-    """How often the backend was lost, and whether the driver waits for one."""
-    numbers = COUNTERS.unpack((machine.folder / "frontend/counters").read_bytes())[2:]
-    return numbers[5:7]
-
-
 def test_a_driver_that_waits_for_a_backend(machine):
     """Its backend refuses the guest's memory, each time; the next one does not."""
     options = f"--blk-file={machine.image()}", "--misbehave=set-mem-table:nack"
     refusing = machine.reference_backend(*options)
     machine.frontend().wait_ready()
-    assert losses(machine) == (0, 0)
+    assert losses(machine) == [0, 0]
     disk = machine.disk().start()
     wait_counters(machine, lambda *_: losses(machine)[0] >= 2 and losses(machine)[1] == 1)
     disk.reset()
