@@ -16,10 +16,13 @@
 #define IOCTL_PRIVCMD_IOEVENTFD 0x40305009U
 #define IOCTL_EVTCHN_NOTIFY     0x00044504U
 
-static const uint32_t allowed_ioctls[] = {
-        IOCTL_PRIVCMD_DM_OP, IOCTL_PRIVCMD_IRQFD,     IOCTL_PRIVCMD_IOEVENTFD,
-        IOCTL_EVTCHN_NOTIFY, IOCTL_PRIVCMD_MAP_BATCH, /* the last: only of who maps the guest's
-                                                         memory */
+static const struct {
+        uint32_t request;
+        bool maps_memory; /* only of who maps the guest's memory */
+} allowed_ioctls[] = {
+        { IOCTL_PRIVCMD_DM_OP, false },     { IOCTL_PRIVCMD_IRQFD, false },
+        { IOCTL_PRIVCMD_IOEVENTFD, false }, { IOCTL_EVTCHN_NOTIFY, false },
+        { IOCTL_PRIVCMD_MAP_BATCH, true },
 };
 
 /* Whatever their arguments. */
@@ -76,14 +79,15 @@ static void filter_release(scmp_filter_ctx *filter)
 
 static int rules_add(scmp_filter_ctx filter, bool maps_memory)
 {
-        const size_t n_ioctls = ARRAY_SIZE(allowed_ioctls) - (maps_memory ? 0 : 1);
         int r = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(allowed) && r == 0; i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-        for (size_t i = 0; i < n_ioctls && r == 0; i++)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                                     SCMP_A1_32(SCMP_CMP_EQ, allowed_ioctls[i]));
+        for (size_t i = 0; i < ARRAY_SIZE(allowed_ioctls) && r == 0; i++) {
+                if (maps_memory || !allowed_ioctls[i].maps_memory)
+                        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                             SCMP_A1_32(SCMP_CMP_EQ, allowed_ioctls[i].request));
+        }
         if (r == 0)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                                      SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
